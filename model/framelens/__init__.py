@@ -1,0 +1,63 @@
+"""Tell, sentence by sentence, state-media framing from independent reporting from hedged claims.
+
+>>> from framelens import FramingClassifier
+>>> clf = FramingClassifier()
+>>> clf.label("The convoy was reportedly hit near the bridge.").label
+<Label.HEDGED_CLAIM: 'hedged_claim'>
+
+In every signature of this package ``n_sentences`` is the number of sentences and ``n_labels`` is 3,
+ordered as `LABELS`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from framelens.errors import (
+    FramelensError,
+    InputError,
+    MissingExtraError,
+    ModelFormatError,
+    ModelNotFoundError,
+)
+from framelens.labels import LABELS, CueKind, Label
+from framelens.prediction import (
+    Evidence,
+    LabelledDocument,
+    LabelledSentence,
+    Prediction,
+    Profile,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from framelens.classifier import FramingClassifier
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LABELS",
+    "CueKind",
+    "Evidence",
+    "FramelensError",
+    "FramingClassifier",
+    "InputError",
+    "Label",
+    "LabelledDocument",
+    "LabelledSentence",
+    "MissingExtraError",
+    "ModelFormatError",
+    "ModelNotFoundError",
+    "Prediction",
+    "Profile",
+    "Status",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The classifier is imported on first use, so that `import framelens` stays light.
+    if name == "FramingClassifier":
+        return import_module("framelens.classifier").FramingClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,175 @@
+"""The model class, in Hugging Face form; importing it registers it with the Auto classes.
+
+One encoder, one forward pass, three small heads:
+
+* ``classifier``: the sentence label, logits of shape (n_sentences, n_labels);
+* ``cue_tagger``: a tag for every token, logits of shape (n_sentences, n_tokens, n_cues + 1);
+* ``scope``: whether the codebook applies to the text at all, one logit a sentence.
+
+>>> import framelens.hf                                                    # doctest: +SKIP
+>>> AutoModelForSequenceClassification.from_pretrained("path/to/model")    # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from framelens.errors import InputError, require
+from framelens.labels import CUE_TAGS, LABELS
+
+torch = require("torch", "torch")
+transformers = require("transformers", "torch")
+
+from torch import Tensor, nn  # noqa: E402  (after the check that names the extra)
+from transformers import (  # noqa: E402
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils import ModelOutput  # noqa: E402
+
+__all__ = ["FramingConfig", "FramingForSequenceClassification", "FramingOutput", "Pooling"]
+
+Pooling = Literal["cls", "mean", "attention"]
+
+
+class FramingConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Configuration of `FramingForSequenceClassification`.
+
+    Args:
+        encoder: configuration of the encoder, as a dict with its ``model_type``.
+        pooling: how token vectors become one sentence vector: the first token, the mean of the
+            sentence's tokens, or a learned weighting of them. Context tokens are never pooled.
+        dropout: on the pooled vector and on the tagger's input, in [0, 1).
+        calibration_temperature: the calibration's divisor of the label logits, > 0 (Guo et al. 2017, sec. 4.2).
+        max_tokens: longest (sentence, context) pair, special tokens included.
+        context_sentences: how many sentences before a sentence the model was trained to read.
+        evidence_threshold: a token is evidence when its most probable cue reaches this probability.
+        scope_threshold: a text with a smaller probability of being in scope is not labelled.
+    """
+
+    model_type = "framelens"
+    sub_configs = {"encoder": AutoConfig}  # noqa: RUF012  (the base class's declaration)
+
+    def __init__(
+        self,
+        encoder: dict[str, Any] | PreTrainedConfig | None = None,
+        pooling: Pooling = "mean",
+        dropout: float = 0.1,
+        calibration_temperature: float = 1.0,
+        max_tokens: int = 256,
+        context_sentences: int = 0,
+        evidence_threshold: float = 0.5,
+        scope_threshold: float = 0.5,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(encoder, dict):
+            settings = dict(encoder)
+            encoder = AutoConfig.for_model(settings.pop("model_type"), **settings)
+        self.encoder = encoder if encoder is not None else AutoConfig.for_model("bert")
+        self.pooling = pooling
+        self.dropout = dropout
+        self.calibration_temperature = calibration_temperature
+        self.max_tokens = max_tokens
+        self.context_sentences = context_sentences
+        self.evidence_threshold = evidence_threshold
+        self.scope_threshold = scope_threshold
+        self.cue_tags = list(CUE_TAGS)
+        kwargs.pop("cue_tags", None)
+        kwargs["id2label"] = {i: str(label) for i, label in enumerate(LABELS)}
+        kwargs["label2id"] = {str(label): i for i, label in enumerate(LABELS)}
+        super().__init__(**kwargs)
+
+
+@dataclass
+class FramingOutput(ModelOutput):  # type: ignore[misc]
+    """What one forward pass gives.
+
+    Attributes:
+        logits: (n_sentences, n_labels), already divided by the temperature.
+        cue_logits: (n_sentences, n_tokens, n_cues + 1).
+        scope_logits: (n_sentences,); positive when the codebook applies.
+        pooled: (n_sentences, hidden_size), the sentence vector that the heads read.
+    """
+
+    logits: Tensor | None = None
+    cue_logits: Tensor | None = None
+    scope_logits: Tensor | None = None
+    pooled: Tensor | None = None
+
+
+class FramingForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
+    """Encoder with a label head, a cue tagger and a scope head."""
+
+    config_class = FramingConfig
+    base_model_prefix = "encoder"
+    _supports_sdpa = True
+
+    def __init__(self, config: FramingConfig) -> None:
+        super().__init__(config)
+        if config.pooling not in ("cls", "mean", "attention"):
+            raise InputError(f"pooling must be cls, mean or attention, got {config.pooling!r}")
+        pooler = {"add_pooling_layer": False} if config.encoder.model_type in ("bert", "roberta") else {}
+        self.encoder = AutoModel.from_config(config.encoder, **pooler)
+        width = config.encoder.hidden_size
+        self.dropout = nn.Dropout(config.dropout)
+        if config.pooling == "attention":
+            self.pool_scores = nn.Linear(width, 1)
+        self.classifier = nn.Linear(width, len(LABELS))
+        self.cue_tagger = nn.Linear(width, len(CUE_TAGS))
+        self.scope = nn.Linear(width, 1)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        return_dict: bool = True,
+        **_: Any,
+    ) -> FramingOutput | tuple[Tensor, ...]:
+        """Run the encoder once and the heads on top.
+
+        Args:
+            input_ids: (n_sentences, n_tokens) int64.
+            attention_mask: same shape, 1 for tokens and 0 for padding; all ones when absent.
+            token_type_ids: same shape, 1 for context tokens; all zeros when absent.
+            return_dict: False gives the tuple of `FramingOutput`'s fields.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(input_ids)
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if getattr(self.config.encoder, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = token_type_ids
+        tokens = self.encoder(**inputs).last_hidden_state
+        pooled = self._pool(tokens, attention_mask * (1 - token_type_ids))
+        features = self.dropout(pooled)
+        output = FramingOutput(
+            logits=self.classifier(features) / self.config.calibration_temperature,
+            cue_logits=self.cue_tagger(self.dropout(tokens)),
+            scope_logits=self.scope(features).squeeze(-1),
+            pooled=pooled,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def _pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """(n_sentences, n_tokens, hidden_size) and a 0/1 mask of the sentence to one vector each."""
+        if self.config.pooling == "cls":
+            return tokens[:, 0]
+        if self.config.pooling == "attention":
+            scores = self.pool_scores(tokens).squeeze(-1)
+            scores = scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
+            weights = scores.softmax(-1).unsqueeze(-1)
+        else:
+            weights = mask.unsqueeze(-1).to(tokens.dtype)
+            weights = weights / weights.sum(1, keepdim=True).clamp(min=1.0)
+        return (tokens * weights).sum(1)
+
+
+AutoConfig.register(FramingConfig.model_type, FramingConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(FramingConfig, FramingForSequenceClassification, exist_ok=True)

@@ -1,0 +1,1 @@
+"""What makes the weights of framelens: data, recipes, fitting, calibration, export."""

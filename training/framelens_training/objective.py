@@ -1,0 +1,83 @@
+"""What a fit minimises: the label's loss, and beside it the cues', the scope's and the rules'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framelens.labels import LABELS
+from framelens_training.data import RULES
+from framelens_training.features import IGNORE
+
+if TYPE_CHECKING:
+    from framelens.hf import FramingForSequenceClassification
+    from framelens_training.recipe import TrainRecipe
+
+__all__ = ["FitModel", "label_weights"]
+
+
+def label_weights(counts: dict[str, int], balance: float) -> Tensor:
+    """Weights of the labels in the loss, of mean 1 over the sentences.
+
+    Args:
+        counts: sentences by label.
+        balance: 0 for equal weights, 1 for weights inverse to the counts.
+
+    Returns:
+        Shape (n_labels,).
+    """
+    sizes = torch.tensor([float(counts[label]) for label in LABELS])
+    weights = sizes**-balance
+    return weights * sizes.sum() / (weights * sizes).sum()
+
+
+class FitModel(nn.Module):
+    """The model to fit, with the auxiliary rule head that stays behind when it ships.
+
+    Args:
+        model: the model that will be exported.
+        recipe: weights of the losses.
+        weights: of the labels, shape (n_labels,).
+    """
+
+    def __init__(
+        self, model: FramingForSequenceClassification, recipe: TrainRecipe, weights: Tensor
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.rule_head = nn.Linear(model.config.encoder.hidden_size, len(RULES))
+        self._recipe = recipe
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor,
+        labels: Tensor,
+        rules: Tensor,
+        scopes: Tensor,
+        cue_labels: Tensor,
+    ) -> dict[str, Tensor]:
+        """Loss and label logits of one batch; the shapes are the collator's."""
+        output = self.model(input_ids, attention_mask, token_type_ids)
+        recipe = self._recipe
+        loss = _masked(output.logits, labels, self.weights, recipe.label_smoothing)
+        loss = loss + recipe.rule_weight * _masked(self.rule_head(output.pooled), rules)
+        loss = loss + recipe.cue_weight * _masked(output.cue_logits.flatten(0, 1), cue_labels.flatten())
+        scope_loss = functional.binary_cross_entropy_with_logits(output.scope_logits.float(), scopes)
+        return {"loss": loss + recipe.scope_weight * scope_loss, "logits": output.logits}
+
+
+def _masked(
+    logits: Tensor, targets: Tensor, weight: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
+    """Cross entropy that is 0, not NaN, where a batch has no target at all."""
+    if bool((targets == IGNORE).all()):
+        return logits.sum() * 0.0
+    return functional.cross_entropy(
+        logits.float(), targets, weight=weight, label_smoothing=smoothing, ignore_index=IGNORE
+    )

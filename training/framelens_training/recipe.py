@@ -1,0 +1,104 @@
+"""A recipe: everything that decides what a fit gives, in one validated TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from framelens.errors import InputError
+
+__all__ = ["DataRecipe", "ModelRecipe", "Recipe", "TrainRecipe", "load_recipe"]
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataRecipe(_Section):
+    """Which sentences are fitted on, and which only measured on."""
+
+    dev_outlets: tuple[str, ...] = Field(description="outlet_ids that stand in dev alone")
+    test_outlets: tuple[str, ...] = Field(description="outlet_ids that stand in test alone")
+    dev_fraction: Fraction = Field(0.1, description="share of the other outlets' articles that goes to dev")
+    test_fraction: Fraction = Field(0.06, description="share of the other outlets' articles that goes to test")
+    split_seed: int = 0
+
+
+class ModelRecipe(_Section):
+    """The network."""
+
+    pooling: Literal["cls", "mean", "attention"] = "mean"
+    dropout: Fraction = 0.1
+    attention_dropout: Fraction = Field(0.0, description="inside the encoder; drawing it is slow on CPUs")
+    max_tokens: int = Field(256, ge=16, le=8192, description="longest pair, in tokens")
+    context_sentences: int = Field(0, ge=0, le=2, description="sentences before that the model reads")
+
+
+class TrainRecipe(_Section):
+    """How it is fitted."""
+
+    seed: int = 0
+    epochs: int = Field(6, ge=1)
+    patience: int = Field(2, ge=1, description="epochs without a better dev macro-F1 before stopping")
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    warmup: Fraction = Field(0.1, description="share of the steps in which the rate rises")
+    weight_decay: float = Field(0.01, ge=0)
+    label_smoothing: Fraction = 0.0
+    balance: Fraction = Field(
+        0.0, description="0 weights every sentence alike; towards 1, every label alike"
+    )
+    context_dropout: float = Field(
+        0.5, ge=0, le=1, description="share of the training pairs that are shown without their context"
+    )
+    cue_weight: float = Field(1.0, ge=0, description="weight of the cue tagger's loss")
+    rule_weight: float = Field(
+        0.5, ge=0, description="weight of an auxiliary loss on the codebook's rule; its head is not exported"
+    )
+    scope_weight: float = Field(0.5, ge=0, description="weight of the scope head's loss")
+
+
+class Recipe(_Section):
+    """The whole recipe; ``base`` is a path, a hub id, or ``packaged`` for all-MiniLM-L6-v2."""
+
+    name: str
+    base: str = "packaged"
+    data: DataRecipe
+    model: ModelRecipe = ModelRecipe()
+    train: TrainRecipe = TrainRecipe()
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a recipe by the name of a shipped one or by path.
+
+    Raises:
+        InputError: no such recipe, broken TOML, or a field that is unknown or out of range.
+    """
+    shipped = files("framelens_training") / "recipes"
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise InputError(f"no recipe at {path}")
+        text = path.read_text(encoding="utf-8")
+    else:
+        resource = shipped / f"{name_or_path}.toml"
+        if not resource.is_file():
+            names = sorted(p.name.removesuffix(".toml") for p in shipped.iterdir() if p.name.endswith(".toml"))
+            raise InputError(
+                f"no recipe named {name_or_path!r}; shipped are {', '.join(names)}, or give a path to a .toml"
+            )
+        text = resource.read_text(encoding="utf-8")
+    try:
+        return Recipe.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name_or_path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise InputError(f"{name_or_path}: {field}: {first['msg']} (got {first['input']!r})") from error
