@@ -102,9 +102,7 @@ class PairEncoder:
         """
         sentences = self._tokenizer.encode_batch([s for s, _ in pairs], add_special_tokens=False)
         with_context = [i for i, (_, context) in enumerate(pairs) if context]
-        encoded = self._tokenizer.encode_batch(
-            [pairs[i][1] for i in with_context], add_special_tokens=False
-        )
+        encoded = self._tokenizer.encode_batch([pairs[i][1] for i in with_context], add_special_tokens=False)
         contexts = dict(zip(with_context, encoded, strict=True))
         return [self._join(sentence, contexts.get(i)) for i, sentence in enumerate(sentences)]
 

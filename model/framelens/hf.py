@@ -29,20 +29,20 @@ from transformers import (  # noqa: E402
     PreTrainedConfig,
     PreTrainedModel,
 )
-from transformers.utils import ModelOutput  # noqa: E402
+from transformers.utils.generic import ModelOutput  # noqa: E402
 
 __all__ = ["FramingConfig", "FramingForSequenceClassification", "FramingOutput", "Pooling"]
 
 Pooling = Literal["cls", "mean", "attention"]
 
 
-class FramingConfig(PreTrainedConfig):  # type: ignore[misc]
+class FramingConfig(PreTrainedConfig):
     """Configuration of `FramingForSequenceClassification`.
 
     Args:
         encoder: configuration of the encoder, as a dict with its ``model_type``.
         pooling: how token vectors become one sentence vector: the first token, the mean of the
-            sentence's tokens, or a learned weighting of them. Context tokens are never pooled.
+            sentence's tokens, or a learned weighting. Context tokens are never pooled.
         dropout: on the pooled vector and on the tagger's input, in [0, 1).
         calibration_temperature: the calibration's divisor of the label logits, > 0 (Guo et al. 2017, sec. 4.2).
         max_tokens: longest (sentence, context) pair, special tokens included.
@@ -85,7 +85,7 @@ class FramingConfig(PreTrainedConfig):  # type: ignore[misc]
 
 
 @dataclass
-class FramingOutput(ModelOutput):  # type: ignore[misc]
+class FramingOutput(ModelOutput):
     """What one forward pass gives.
 
     Attributes:
@@ -101,7 +101,7 @@ class FramingOutput(ModelOutput):  # type: ignore[misc]
     pooled: Tensor | None = None
 
 
-class FramingForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
+class FramingForSequenceClassification(PreTrainedModel):
     """Encoder with a label head, a cue tagger and a scope head."""
 
     config_class = FramingConfig
@@ -168,7 +168,8 @@ class FramingForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
         else:
             weights = mask.unsqueeze(-1).to(tokens.dtype)
             weights = weights / weights.sum(1, keepdim=True).clamp(min=1.0)
-        return (tokens * weights).sum(1)
+        pooled: Tensor = (tokens * weights).sum(1)
+        return pooled
 
 
 AutoConfig.register(FramingConfig.model_type, FramingConfig, exist_ok=True)

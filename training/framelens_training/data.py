@@ -104,7 +104,7 @@ def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
     rule, label, cue = kept["rule"], kept["label"], kept["cue"]
     if rule != OUT_OF_SCOPE_RULE and (rule not in RULES or label not in LABELS):
         raise InputError(f"{where}: sentence {row['id']} has rule {rule!r} and label {label!r}")
-    if cue is not None and not 0 <= cue[0] < cue[1] <= len(kept["text"]):
+    if cue is not None and not 0 <= cue[0] < cue[1] <= len(row["text"]):
         raise InputError(f"{where}: sentence {row['id']} has a cue {cue} outside its text")
     return kept
 
@@ -137,9 +137,7 @@ def split_sentences(rows: Dataset, recipe: DataRecipe, sealed: Path | None = Non
     """
     outlets = {row["article"]: row["outlet_id"] for row in rows if row["outlet_id"]}
     parts = [split_of(article, outlets.get(article), recipe) for article in rows["article"]]
-    picked = {
-        name: rows.select([i for i, part in enumerate(parts) if part == name]) for name in SPLITS
-    }
+    picked = {name: rows.select([i for i, part in enumerate(parts) if part == name]) for name in SPLITS}
     closed = read_fingerprints(sealed) if sealed else set()
     dev_known, test_known = fingerprints(picked["dev"]["text"]), fingerprints(picked["test"]["text"])
     dropped: Counter[str] = Counter()

@@ -25,7 +25,9 @@ IGNORE = -100
 STATE_TAG, HEDGE_TAG = 1, 2
 
 
-def cue_tags(tokens: Sequence[tuple[int, int, int]], cue: Sequence[int] | None, label: str | None) -> list[int]:
+def cue_tags(
+    tokens: Sequence[tuple[int, int, int]], cue: Sequence[int] | None, label: str | None
+) -> list[int]:
     """The tagger's targets for one sentence's tokens.
 
     Args:

@@ -82,7 +82,9 @@ def _dev_metrics(prediction: EvalPrediction) -> dict[str, float]:
     return {"macro_f1": float(f1_score(labels[known], found, average="macro"))}
 
 
-def fit(recipe: Recipe, run_dir: Path, data_dir: Path | None = None, overwrite: bool = False) -> dict[str, float]:
+def fit(
+    recipe: Recipe, run_dir: Path, data_dir: Path | None = None, overwrite: bool = False
+) -> dict[str, float]:
     """Fit a recipe; see the module's docstring for what it writes.
 
     Args:
@@ -112,7 +114,9 @@ def fit(recipe: Recipe, run_dir: Path, data_dir: Path | None = None, overwrite: 
     set_seed(recipe.train.seed)
     model, tokenizer = fresh_model(recipe)
     tokenizer.save_pretrained(run_dir / "model")
-    encoder = PairEncoder(Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json")), recipe.model.max_tokens)
+    encoder = PairEncoder(
+        Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json")), recipe.model.max_tokens
+    )
     use_context = recipe.model.context_sentences > 0
     lone = sentence_features(splits.train, encoder, context=False)
     paired = sentence_features(splits.train, encoder, context=use_context)

@@ -43,13 +43,12 @@ class FitModel(nn.Module):
         weights: of the labels, shape (n_labels,).
     """
 
-    def __init__(
-        self, model: FramingForSequenceClassification, recipe: TrainRecipe, weights: Tensor
-    ) -> None:
+    def __init__(self, model: FramingForSequenceClassification, recipe: TrainRecipe, weights: Tensor) -> None:
         super().__init__()
         self.model = model
         self.rule_head = nn.Linear(model.config.encoder.hidden_size, len(RULES))
         self._recipe = recipe
+        self.weights: Tensor
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(
@@ -72,9 +71,7 @@ class FitModel(nn.Module):
         return {"loss": loss + recipe.scope_weight * scope_loss, "logits": output.logits}
 
 
-def _masked(
-    logits: Tensor, targets: Tensor, weight: Tensor | None = None, smoothing: float = 0.0
-) -> Tensor:
+def _masked(logits: Tensor, targets: Tensor, weight: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Cross entropy that is 0, not NaN, where a batch has no target at all."""
     if bool((targets == IGNORE).all()):
         return logits.sum() * 0.0

@@ -26,7 +26,9 @@ class DataRecipe(_Section):
     dev_outlets: tuple[str, ...] = Field(description="outlet_ids that stand in dev alone")
     test_outlets: tuple[str, ...] = Field(description="outlet_ids that stand in test alone")
     dev_fraction: Fraction = Field(0.1, description="share of the other outlets' articles that goes to dev")
-    test_fraction: Fraction = Field(0.06, description="share of the other outlets' articles that goes to test")
+    test_fraction: Fraction = Field(
+        0.06, description="share of the other outlets' articles that goes to test"
+    )
     split_seed: int = 0
 
 
@@ -51,9 +53,7 @@ class TrainRecipe(_Section):
     warmup: Fraction = Field(0.1, description="share of the steps in which the rate rises")
     weight_decay: float = Field(0.01, ge=0)
     label_smoothing: Fraction = 0.0
-    balance: Fraction = Field(
-        0.0, description="0 weights every sentence alike; towards 1, every label alike"
-    )
+    balance: Fraction = Field(0.0, description="0 weights every sentence alike; towards 1, every label alike")
     context_dropout: float = Field(
         0.5, ge=0, le=1, description="share of the training pairs that are shown without their context"
     )
@@ -89,7 +89,9 @@ def load_recipe(name_or_path: str) -> Recipe:
     else:
         resource = shipped / f"{name_or_path}.toml"
         if not resource.is_file():
-            names = sorted(p.name.removesuffix(".toml") for p in shipped.iterdir() if p.name.endswith(".toml"))
+            names = sorted(
+                p.name.removesuffix(".toml") for p in shipped.iterdir() if p.name.endswith(".toml")
+            )
             raise InputError(
                 f"no recipe named {name_or_path!r}; shipped are {', '.join(names)}, or give a path to a .toml"
             )

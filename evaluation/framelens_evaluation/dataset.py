@@ -1,0 +1,134 @@
+"""Gold sentences: one JSON object a line."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from framelens import InputError, Label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["GoldSentence", "GoldSet", "gold_labels", "read_gold"]
+
+
+class GoldSentence(BaseModel):
+    """One judged sentence; further fields of the file are ignored.
+
+    Attributes:
+        text: the sentence.
+        context: the sentences before it; empty where there are none.
+        label: None where it was judged out of the codebook's scope.
+        cue: [start, end) characters of the piece of ``text`` that decided, where the judge gave one.
+        article: the unit of resampling.
+        stratum: how it was drawn; ``natural`` means at random within its source.
+        outlet_id: None where it is not known.
+        rule: the codebook's rule.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    text: str
+    context: str = ""
+    label: Label | None
+    cue: tuple[int, int] | None = None
+    article: str = Field(min_length=1)
+    stratum: str
+    outlet_id: str | None = None
+    rule: str | None = None
+
+    @field_validator("context", mode="before")
+    @classmethod
+    def _no_context(cls, value: object) -> object:
+        return "" if value is None else value
+
+    @field_validator("text")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("must not be blank")
+        return value
+
+    @model_validator(mode="after")
+    def _cue_in_text(self) -> GoldSentence:
+        if self.cue is not None and not 0 <= self.cue[0] < self.cue[1] <= len(self.text):
+            raise ValueError(f"cue {list(self.cue)} is not within the {len(self.text)} characters of text")
+        return self
+
+
+@dataclass(frozen=True)
+class GoldSet:
+    """A file of gold sentences.
+
+    Attributes:
+        name: where it was read from.
+        sha256: digest of the file's bytes, hexadecimal.
+        sentences: in the order of the file.
+    """
+
+    name: str
+    sha256: str
+    sentences: tuple[GoldSentence, ...]
+
+    @property
+    def labelled(self) -> tuple[GoldSentence, ...]:
+        """The sentences that have a label."""
+        return tuple(row for row in self.sentences if row.label is not None)
+
+    @property
+    def out_of_scope(self) -> tuple[GoldSentence, ...]:
+        """The sentences judged not applicable."""
+        return tuple(row for row in self.sentences if row.label is None)
+
+    @property
+    def articles(self) -> frozenset[str]:
+        """The articles of all sentences."""
+        return frozenset(row.article for row in self.sentences)
+
+    @property
+    def outlets(self) -> frozenset[str]:
+        """The outlets of the labelled sentences."""
+        return frozenset(row.outlet_id for row in self.labelled if row.outlet_id is not None)
+
+
+def gold_labels(rows: Sequence[GoldSentence]) -> list[Label]:
+    """The labels of labelled sentences, in their order.
+
+    Raises:
+        InputError: one has none.
+    """
+    labels = [row.label for row in rows if row.label is not None]
+    if len(labels) != len(rows):
+        raise InputError(f"{len(rows) - len(labels)} of {len(rows)} sentences have no label")
+    return labels
+
+
+def read_gold(path: Path) -> GoldSet:
+    """Read a JSONL file of gold sentences; empty lines are skipped.
+
+    Raises:
+        InputError: the file cannot be read, holds no sentence, or a line is no gold sentence.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the gold sentences: {path}: {error.strerror}") from error
+    rows = []
+    # Only "\n" ends a line: str.splitlines would also cut at U+2028, which JSON may hold unescaped.
+    for at, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(GoldSentence.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "line"
+            raise InputError(f"{path}:{at}: {field}: {first['msg']}") from error
+    if not rows:
+        raise InputError(f"{path} holds no gold sentences")
+    return GoldSet(str(path), hashlib.sha256(content).hexdigest(), tuple(rows))

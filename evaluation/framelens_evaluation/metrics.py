@@ -1,0 +1,286 @@
+"""Counts and what is computed from them.
+
+Counts are the state: they add up over batches, files and machines, and every score is a plain
+function of them. A confusion matrix has the shape (n_labels, n_labels + 1): rows are the gold label,
+columns the label given, both ordered as `framelens.LABELS`; the last column counts sentences that
+got no label. Refusing a sentence that has a gold label therefore costs recall and never precision.
+
+The score functions take arrays of matrices, (..., n_labels, n_labels + 1), because the bootstrap
+asks for thousands at once. There, NaN stands for "not defined"; what leaves this package as a value
+has None instead, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framelens import LABELS, InputError, Label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "NO_LABEL",
+    "Confusion",
+    "FloatArray",
+    "IntArray",
+    "LabelScores",
+    "ScopeScores",
+    "Scores",
+    "accuracy",
+    "encode_labels",
+    "expected_calibration_error",
+    "f1",
+    "macro_f1",
+    "number",
+    "precision",
+    "ratio",
+    "recall",
+    "share",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: Code of "no label given", the last column of a confusion matrix.
+NO_LABEL = len(LABELS)
+_CODES: dict[Label | None, int] = {**{label: code for code, label in enumerate(LABELS)}, None: NO_LABEL}
+
+
+def encode_labels(labels: Sequence[Label | None]) -> IntArray:
+    """Labels as their places in `LABELS`, None as `NO_LABEL`.
+
+    Returns:
+        Shape (n_sentences,).
+    """
+    return np.fromiter((_CODES[label] for label in labels), dtype=np.int64, count=len(labels))
+
+
+def number(value: Any) -> float | None:
+    """A plain float; None for NaN."""
+    plain = float(value)
+    return None if math.isnan(plain) else plain
+
+
+def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
+    """``part / whole``, elementwise; NaN where ``whole`` is 0."""
+    out = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
+    quotient: FloatArray = np.divide(part, whole, out=out, where=whole > 0)
+    return quotient
+
+
+def _hits(counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    hits: npt.NDArray[Any] = np.diagonal(counts[..., :NO_LABEL], axis1=-2, axis2=-1)
+    return hits
+
+
+def precision(counts: npt.NDArray[Any]) -> FloatArray:
+    """Share of the sentences given a label whose gold label it is.
+
+    Returns:
+        Shape (..., n_labels); NaN where a label was never given.
+    """
+    return ratio(_hits(counts), counts[..., :NO_LABEL].sum(-2))
+
+
+def recall(counts: npt.NDArray[Any]) -> FloatArray:
+    """Share of a gold label's sentences that were given it.
+
+    Returns:
+        Shape (..., n_labels); NaN where a label does not occur in gold.
+    """
+    return ratio(_hits(counts), counts.sum(-1))
+
+
+def f1(counts: npt.NDArray[Any]) -> FloatArray:
+    """Twice the hits over gold plus given.
+
+    Returns:
+        Shape (..., n_labels); 0 for a gold label never given; NaN where a label does not occur in
+        gold, even if it was given.
+    """
+    gold = counts.sum(-1)
+    return ratio(2 * _hits(counts), np.where(gold > 0, gold + counts[..., :NO_LABEL].sum(-2), 0))
+
+
+def macro_f1(counts: npt.NDArray[Any]) -> FloatArray:
+    """Unweighted mean of `f1` over the labels that occur in gold.
+
+    A label that is absent from gold is not averaged in; giving it wrongly still costs the recall of
+    the label that was due.
+
+    Returns:
+        Shape (...,); NaN where there are no sentences.
+    """
+    scores = f1(counts)
+    defined = ~np.isnan(scores)
+    return ratio(np.where(defined, scores, 0.0).sum(-1), defined.sum(-1))
+
+
+def accuracy(counts: npt.NDArray[Any]) -> FloatArray:
+    """Share of the sentences given their gold label.
+
+    Returns:
+        Shape (...,); NaN where there are no sentences.
+    """
+    return ratio(_hits(counts).sum(-1), counts.sum((-2, -1)))
+
+
+def share(counts: npt.NDArray[Any]) -> FloatArray:
+    """(part, whole) in the last axis to their ratio: (..., 2) to (...,), NaN for a whole of 0."""
+    return ratio(counts[..., 0], counts[..., 1])
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScores:
+    """Scores of one label; None where the functions of the same names give NaN."""
+
+    n_gold: int
+    n_given: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of one confusion matrix.
+
+    Attributes:
+        n_sentences: sentences with a gold label.
+        n_refused: those of them that got no label.
+        macro_f1: over the labels that occur in gold; None without sentences.
+        accuracy: None without sentences.
+        labels: by label, in the order of `LABELS`.
+    """
+
+    n_sentences: int
+    n_refused: int
+    macro_f1: float | None
+    accuracy: float | None
+    labels: Mapping[Label, LabelScores]
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Confusion counts; add two with ``+``.
+
+    Attributes:
+        counts: shape (n_labels, n_labels + 1), gold by given, the last column "no label".
+
+    Raises:
+        InputError: the counts are of another shape.
+    """
+
+    counts: IntArray
+
+    def __post_init__(self) -> None:
+        if self.counts.shape != (NO_LABEL, NO_LABEL + 1):
+            raise InputError(f"counts must have the shape (3, 4), got {self.counts.shape}")
+
+    @classmethod
+    def of(cls, gold: Sequence[Label], given: Sequence[Label | None]) -> Confusion:
+        """Count pairs of labels.
+
+        Args:
+            gold: shape (n_sentences,).
+            given: the same shape; None where no label was given.
+
+        Raises:
+            InputError: the two differ in length.
+        """
+        if len(gold) != len(given):
+            raise InputError(f"gold and given must be of one length, got {len(gold)} and {len(given)}")
+        cells = encode_labels(gold) * (NO_LABEL + 1) + encode_labels(given)
+        flat = np.bincount(cells, minlength=NO_LABEL * (NO_LABEL + 1))
+        return cls(flat.reshape(NO_LABEL, NO_LABEL + 1))
+
+    def __add__(self, other: Confusion) -> Confusion:
+        return Confusion(self.counts + other.counts)
+
+    def scores(self) -> Scores:
+        """Every score of these counts."""
+        columns = zip(
+            self.counts.sum(1),
+            self.counts[:, :NO_LABEL].sum(0),
+            precision(self.counts),
+            recall(self.counts),
+            f1(self.counts),
+            strict=True,
+        )
+        return Scores(
+            n_sentences=int(self.counts.sum()),
+            n_refused=int(self.counts[:, NO_LABEL].sum()),
+            macro_f1=number(macro_f1(self.counts)),
+            accuracy=number(accuracy(self.counts)),
+            labels={
+                label: LabelScores(int(gold), int(given), number(p), number(r), number(f))
+                for label, (gold, given, p, r, f) in zip(LABELS, columns, strict=True)
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeScores:
+    """How well texts that the codebook does not apply to are told from those it does.
+
+    Attributes:
+        n_out: gold rows judged not applicable.
+        n_labelled: gold rows with a label.
+        caught: of ``n_out``, those found not applicable.
+        refused: of ``n_labelled``, those found not applicable.
+    """
+
+    n_out: int
+    n_labelled: int
+    caught: int
+    refused: int
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the texts found not applicable that are; None where none was found so."""
+        found = self.caught + self.refused
+        return self.caught / found if found else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the texts not applicable that were found; None where there are none."""
+        return self.caught / self.n_out if self.n_out else None
+
+
+def expected_calibration_error(
+    probabilities: npt.NDArray[Any], gold: IntArray, n_bins: int = 15
+) -> float | None:
+    """Expected calibration error of the most probable label, in bins of equal mass.
+
+    The mean over sentences of the gap between a bin's mean confidence and its accuracy (Guo et al.
+    2017, section 2), with bins holding equally many sentences (Nguyen and O'Connor 2015). Sentences
+    of one confidence share their mean accuracy, so that the order of the input does not matter.
+    The estimate is biased upwards, the more the fewer sentences a bin has.
+
+    Args:
+        probabilities: shape (n_sentences, n_labels), rows summing to 1.
+        gold: shape (n_sentences,), places in `LABELS`.
+        n_bins: fewer are used where there are fewer sentences.
+
+    Returns:
+        In [0, 1]; None without sentences.
+
+    Raises:
+        InputError: ``n_bins`` is below 1.
+    """
+    if n_bins < 1:
+        raise InputError(f"n_bins must be at least 1, got {n_bins}")
+    if not len(gold):
+        return None
+    confidence, group = np.unique(probabilities.max(-1).astype(np.float64), return_inverse=True)
+    size = np.bincount(group)
+    hit_rate = np.bincount(group, weights=probabilities.argmax(-1) == gold) / size
+    gaps = np.repeat(hit_rate - confidence, size)
+    bins = np.array_split(gaps, min(n_bins, len(gaps)))
+    return float(sum(abs(part.sum()) for part in bins) / len(gaps))

@@ -1,0 +1,365 @@
+"""`FramingClassifier`: the one class that users need."""
+
+from __future__ import annotations
+
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from framelens.backend import build_backend
+from framelens.bundle import BUNDLED, find_bundle
+from framelens.encoding import PairEncoder, collate
+from framelens.errors import InputError
+from framelens.evidence import evidence_spans
+from framelens.labels import LABELS
+from framelens.prediction import (
+    LabelledDocument,
+    LabelledSentence,
+    Prediction,
+    Status,
+    check_threshold,
+)
+from framelens.scope import out_of_scope
+from framelens.sentences import NewsSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from framelens.arrays import FloatArray
+    from framelens.backend import BackendName, Precision
+    from framelens.encoding import EncodedPair
+    from framelens.sentences import SentenceSplitter
+
+__all__ = ["FramingClassifier"]
+
+#: Texts read ahead by `FramingClassifier.label_many`, so that batches can be made of similar lengths.
+LOOKAHEAD = 2048
+#: Most tokens, padding included, in one forward pass; keeps the activations within a few tens of MB.
+TOKEN_BUDGET = 4096
+_ABSENT: Any = object()
+
+
+class FramingClassifier:
+    """Labels sentences; built without arguments it uses the bundled model, offline and without torch.
+
+    A sentence's label does not depend on what else is labelled with it: probabilities move by less
+    than 1e-4 with the composition of a batch, which a test holds.
+
+    Args:
+        abstain_below: predictions less probable than this are marked as abstentions, in [0, 1].
+        batch_size: most sentences in one forward pass.
+        threads: threads of one forward pass; None leaves the choice to the backend.
+
+    Raises:
+        InputError: an argument is out of its range.
+        ModelFormatError: the package's own model is damaged.
+    """
+
+    def __init__(
+        self, *, abstain_below: float = 0.0, batch_size: int = 32, threads: int | None = None
+    ) -> None:
+        self._setup(BUNDLED, abstain_below=abstain_below, batch_size=batch_size, threads=threads)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = BUNDLED,
+        *,
+        backend: BackendName = "onnx",
+        device: str = "cpu",
+        revision: str | None = None,
+        precision: Precision = "fp32",
+        abstain_below: float = 0.0,
+        batch_size: int = 32,
+        threads: int | None = None,
+    ) -> FramingClassifier:
+        """A classifier with another model, backend, device or precision.
+
+        Args:
+            model: ``bundled``, a folder, or a Hugging Face hub id.
+            backend: ``onnx`` needs no torch; ``torch`` needs the extra ``[torch]``.
+            device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, as the backend knows it.
+            revision: branch, tag or commit on the hub.
+            precision: ``fp32``, or ``bf16`` with the torch backend.
+            abstain_below: see the class.
+            batch_size: see the class.
+            threads: see the class.
+
+        Raises:
+            ModelNotFoundError: no such folder, and no such model on the hub.
+            ModelFormatError: the folder holds something else.
+            MissingExtraError: the backend is not installed.
+            InputError: an argument is out of its range.
+        """
+        self = cls.__new__(cls)
+        self._setup(
+            model,
+            revision=revision,
+            abstain_below=abstain_below,
+            batch_size=batch_size,
+            threads=threads,
+            backend=backend,
+            device=device,
+            precision=precision,
+        )
+        return self
+
+    def _setup(
+        self,
+        model: str | Path,
+        *,
+        revision: str | None = None,
+        abstain_below: float,
+        batch_size: int,
+        **backend: Any,
+    ) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        self._abstain_below = check_threshold(abstain_below)
+        self._batch_size = batch_size
+        self._bundle = find_bundle(model, revision)
+        self._encoder = PairEncoder(self._bundle.tokenizer(), self._bundle.config.max_tokens)
+        name = backend.pop("backend", "onnx")
+        self._backend = build_backend(self._bundle, name, **backend)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model; see `framelens.bundle.Bundle.digest`."""
+        return self._bundle.digest
+
+    @property
+    def context_sentences(self) -> int:
+        """How many sentences before a sentence the model reads in `label_document`."""
+        return self._bundle.config.context_sentences
+
+    def label(self, text: str, context: str | None = None) -> Prediction:
+        """Label one sentence.
+
+        Args:
+            text: the sentence. An empty one has the status ``empty``; one that the codebook does
+                not apply to has ``not_applicable``; neither has a label.
+            context: up to two sentences before it, to resolve references; its left end is cut first.
+
+        Raises:
+            InputError: ``text`` or ``context`` is no string.
+        """
+        if not isinstance(text, str):
+            raise InputError(f"text must be a string, got {type(text).__name__}")
+        if context is not None and not isinstance(context, str):
+            raise InputError(f"context must be a string or None, got {type(context).__name__}")
+        return self._label_window([(text, context)])[0]
+
+    def label_many(
+        self, texts: Iterable[str], context: Iterable[str | None] | None = None
+    ) -> Iterator[Prediction]:
+        """Label any number of sentences, in their order, reading no more than a window ahead.
+
+        Args:
+            texts: sentences. What is no string is not dropped: its prediction has the status ``error``.
+            context: as many contexts, or None for none.
+
+        Yields:
+            One prediction a text; texts of similar length are labelled together.
+
+        Raises:
+            InputError: ``texts`` is itself a string, or ``context`` is shorter or longer.
+        """
+        if isinstance(texts, str):
+            raise InputError("label_many takes an iterable of strings; for one sentence use label()")
+        pairs = _pairs(texts, context)
+        while window := list(islice(pairs, LOOKAHEAD)):
+            yield from self._label_window(window)
+
+    def label_document(self, text: str, splitter: SentenceSplitter | None = None) -> LabelledDocument:
+        """Split a document into sentences and label each, with the sentences before it as context.
+
+        Args:
+            text: the whole document; offsets in the result count its characters.
+            splitter: how to find sentences; the default is made for news.
+
+        Raises:
+            InputError: ``text`` is no string.
+        """
+        if not isinstance(text, str):
+            raise InputError(f"text must be a string, got {type(text).__name__}")
+        return next(self.label_documents([text], splitter))
+
+    def label_documents(
+        self, texts: Iterable[str], splitter: SentenceSplitter | None = None
+    ) -> Iterator[LabelledDocument]:
+        """Label any number of documents, in their order; sentences of several are labelled together.
+
+        Args:
+            texts: whole documents.
+            splitter: see `label_document`.
+
+        Yields:
+            One result a document; an empty document has no sentences.
+        """
+        splitter = splitter or NewsSplitter()
+        window: list[tuple[str, list[tuple[int, int]]]] = []
+        n_sentences = 0
+        for text in texts:
+            spans = splitter.spans(text)
+            window.append((text, spans))
+            n_sentences += len(spans)
+            if n_sentences >= LOOKAHEAD:
+                yield from self._label_documents(window)
+                window, n_sentences = [], 0
+        yield from self._label_documents(window)
+
+    def _label_documents(
+        self, window: Sequence[tuple[str, list[tuple[int, int]]]]
+    ) -> Iterator[LabelledDocument]:
+        pairs = [pair for text, spans in window for pair in self._with_context(text, spans)]
+        found = self.label_many((text for text, _ in pairs), (context for _, context in pairs))
+        for text, spans in window:
+            sentences = (
+                LabelledSentence(i, start, end, prediction)
+                for i, ((start, end), prediction) in enumerate(zip(spans, found, strict=False))
+            )
+            yield LabelledDocument(text, tuple(sentences))
+
+    def _with_context(self, text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[str, str | None]]:
+        sentences = [text[start:end] for start, end in spans]
+        n = self.context_sentences
+        for i, sentence in enumerate(sentences):
+            yield sentence, " ".join(sentences[max(0, i - n) : i]) or None
+
+    def predict(
+        self, texts: Sequence[str], context: Sequence[str | None] | None = None
+    ) -> np.ndarray[Any, np.dtype[np.str_]]:
+        """Labels in the manner of scikit-learn: the argmax of `predict_proba`.
+
+        Every text gets a label here, also a fragment that `label` would call not applicable.
+
+        Returns:
+            Shape (n_sentences,), label names.
+
+        Raises:
+            InputError: a text is empty or no string.
+        """
+        best = self.predict_proba(texts, context).argmax(-1)
+        return np.array([str(LABELS[i]) for i in best], dtype=np.str_)
+
+    def predict_proba(self, texts: Sequence[str], context: Sequence[str | None] | None = None) -> FloatArray:
+        """Calibrated probabilities in the manner of scikit-learn.
+
+        Returns:
+            Shape (n_sentences, n_labels), float32, rows summing to 1, columns ordered as `LABELS`.
+
+        Raises:
+            InputError: a text is empty or no string.
+        """
+        if isinstance(texts, str):
+            raise InputError("expected a sequence of strings, got one string")
+        rows: list[FloatArray] = [np.empty((0, len(LABELS)), dtype=np.float32)]
+        pairs = _pairs(_all_text(texts), context)
+        while window := list(islice(pairs, LOOKAHEAD)):
+            encoded = self._encoder.encode(window)
+            probabilities = np.empty((len(window), len(LABELS)), dtype=np.float32)
+            for batch in self._batches(encoded):
+                scores = self._backend.run(collate([encoded[i] for i in batch], self._encoder.pad_id))
+                probabilities[batch] = _softmax(scores.logits)
+            rows.append(probabilities)
+        return np.concatenate(rows)
+
+    def _label_window(self, window: Sequence[tuple[Any, Any]]) -> list[Prediction]:
+        """Label texts that fit in memory together; order is kept."""
+        found: list[Prediction | None] = [_unlabelled(text, context) for text, context in window]
+        todo = [i for i, prediction in enumerate(found) if prediction is None]
+        encoded = self._encoder.encode([window[i] for i in todo])
+        for batch in self._batches(encoded):
+            pairs = [encoded[i] for i in batch]
+            scores = self._backend.run(collate(pairs, self._encoder.pad_id))
+            probabilities = _softmax(scores.logits)
+            cues = _softmax(scores.cue_logits)
+            in_scope = 1.0 / (1.0 + np.exp(-scores.scope_logits))
+            for row, i in enumerate(batch):
+                text = window[todo[i]][0]
+                if in_scope[row] < self._bundle.config.scope_threshold:
+                    found[todo[i]] = Prediction(text, None, status=Status.NOT_APPLICABLE)
+                else:
+                    found[todo[i]] = self._prediction(text, pairs[row], probabilities[row], cues[row])
+        return [prediction for prediction in found if prediction is not None]
+
+    def _prediction(
+        self, text: str, pair: EncodedPair, probabilities: FloatArray, cues: FloatArray
+    ) -> Prediction:
+        return Prediction(
+            text=text,
+            label=LABELS[int(probabilities.argmax())],
+            probabilities=dict(zip(LABELS, map(float, probabilities), strict=True)),
+            evidence=evidence_spans(text, pair.tokens, cues, self._bundle.config.evidence_threshold),
+            truncated=pair.truncated,
+            abstain_below=self._abstain_below,
+        )
+
+    def _batches(self, encoded: Sequence[EncodedPair]) -> Iterator[list[int]]:
+        """Indices of similar length, at most ``batch_size`` and `TOKEN_BUDGET` tokens together."""
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        batch: list[int] = []
+        for i in order:
+            full = len(batch) >= self._batch_size or (len(batch) + 1) * len(encoded[i]) > TOKEN_BUDGET
+            if batch and full:
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+
+def _pairs(texts: Iterable[str], context: Iterable[str | None] | None) -> Iterator[tuple[str, str | None]]:
+    if context is None:
+        yield from ((text, None) for text in texts)
+        return
+    if isinstance(context, str):
+        raise InputError("context must be one string or None for each text, got one string for all")
+    # Not zip(strict=True): its ValueError could not be told from one that the user's iterable raises.
+    for text, before in zip_longest(texts, context, fillvalue=_ABSENT):
+        if text is _ABSENT or before is _ABSENT:
+            shorter, longer = ("texts", "context") if text is _ABSENT else ("context", "texts")
+            raise InputError(f"texts and context must be of one length, but {shorter} ended before {longer}")
+        yield text, before
+
+
+def _all_text(texts: Sequence[str]) -> Iterator[str]:
+    for i, text in enumerate(texts):
+        problem = _problem(text) or ("an empty one" if not text.strip() else None)
+        if problem:
+            raise InputError(f"expected strings with text in them, got {problem} at index {i}")
+        yield text
+
+
+def _problem(text: Any) -> str | None:
+    """What keeps a value from being read as text; None where nothing does."""
+    if not isinstance(text, str):
+        return type(text).__name__
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"a string that is not valid Unicode (lone surrogate at character {error.start})"
+    return None
+
+
+def _unlabelled(text: Any, context: Any) -> Prediction | None:
+    """The prediction for what need not reach the model; None for what must."""
+    if problem := _problem(text):
+        readable = text if isinstance(text, str) else ""
+        return Prediction(readable, None, status=Status.ERROR, error=f"expected text, got {problem}")
+    if context is not None and (problem := _problem(context)):
+        error = f"expected text or nothing as context, got {problem}"
+        return Prediction(text, None, status=Status.ERROR, error=error)
+    if not text.strip():
+        return Prediction(text, None, status=Status.EMPTY)
+    if out_of_scope(text):
+        return Prediction(text, None, status=Status.NOT_APPLICABLE)
+    return None
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities: FloatArray = shifted / shifted.sum(-1, keepdims=True)
+    return probabilities

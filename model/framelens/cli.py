@@ -1,0 +1,249 @@
+"""The command ``framelens``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from framelens.errors import FramelensError, InputError
+from framelens.labels import LABELS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help=(
+        "Tell, sentence by sentence, state-media framing from independent reporting from hedged claims.\n\n"
+        "Try it:  framelens label --example"
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+
+
+class Unit(StrEnum):
+    """What one text of the input is."""
+
+    AUTO = "auto"
+    SENTENCE = "sentence"
+    DOCUMENT = "document"
+
+
+class BackendChoice(StrEnum):
+    """What runs the model."""
+
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+class PrecisionChoice(StrEnum):
+    """What the model computes in."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Format(StrEnum):
+    """What the output looks like."""
+
+    TEXT = "text"
+    SVG = "svg"
+    HTML = "html"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
+
+
+Model = Annotated[
+    str, typer.Option(help="bundled, a folder, or a Hugging Face hub id.", rich_help_panel="Model")
+]
+
+
+@app.command()
+def label(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help=".txt or .md articles, .jsonl, .csv, .tsv or .parquet tables, all but Parquet also .gz or "
+            ".zst; - reads an article from standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str,
+        typer.Option("-o", "--out", help="A file; its suffix gives the format. - is standard output."),
+    ] = "-",
+    form: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="By default the suffix of OUT; else text on a terminal and jsonl in a pipe.",
+            show_default=False,
+        ),
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Label the article that ships with framelens.")
+    ] = False,
+    unit: Annotated[
+        Unit,
+        typer.Option(help="auto: articles are split into sentences, a table's texts are one sentence each."),
+    ] = Unit.AUTO,
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            help="By default text, or the only column of strings.",
+            rich_help_panel="Tables",
+            show_default=False,
+        ),
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        typer.Option(help="By default the row's number.", rich_help_panel="Tables", show_default=False),
+    ] = None,
+    context_column: Annotated[
+        str | None,
+        typer.Option(help="What stands before each sentence.", rich_help_panel="Tables", show_default=False),
+    ] = None,
+    abstain_below: Annotated[
+        float, typer.Option(help="Mark labels less probable than this as abstentions.", min=0.0, max=1.0)
+    ] = 0.0,
+    model: Model = "bundled",
+    backend: Annotated[
+        BackendChoice, typer.Option(help="torch needs the extra \\[torch].", rich_help_panel="Model")
+    ] = BackendChoice.ONNX,
+    precision: Annotated[
+        PrecisionChoice, typer.Option(help="bf16 needs the torch backend.", rich_help_panel="Model")
+    ] = PrecisionChoice.FP32,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel="Model")] = "cpu",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="By default the backend's choice.", min=1, rich_help_panel="Model", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Label every sentence of articles or tables.
+
+    [bold]Examples[/]
+
+    framelens label --example
+    framelens label article.txt
+    framelens label articles/*.txt -o labelled.parquet
+    framelens label corpus.csv.gz --text-column sentence -o labelled.jsonl.zst
+    framelens label corpus.jsonl --unit document --text-column body -o labelled.csv
+    cat article.txt | framelens label - --format csv
+
+    A table has one row a sentence: doc_id, sentence_index, start, end (characters), text, label, three
+    probabilities, evidence, status (ok, empty, error, not_applicable), error, truncated, abstained, and the
+    input's own columns. Beside FILE stands FILE.manifest.json, which says what was done.
+    """
+    from framelens.classifier import FramingClassifier
+    from framelens.jobs import LabelJob, run_job
+
+    if example == bool(inputs):
+        raise InputError("give one or more inputs, - for standard input, or --example to see what comes out")
+    stdout, stderr = _consoles()
+    settings: dict[str, Any] = {
+        "backend": backend.value, "precision": precision.value, "device": device, "threads": threads,
+        "abstain_below": abstain_below,
+    }  # fmt: skip
+    chosen = None if form is None else form.value
+    if chosen is None and out == "-":
+        chosen = "text" if example or stdout.is_terminal else "jsonl"
+    with as_file(files("framelens") / "data" / "example.md") as path:
+        job = LabelJob(
+            inputs=(str(path),) if example else tuple(inputs or ()),
+            output=out,
+            format=chosen,
+            unit=unit.value,
+            text_column=text_column,
+            id_column=id_column,
+            context_column=context_column,
+            title="framelens label --example" if example else None,
+        )
+        classifier = FramingClassifier.from_pretrained(model, **settings)
+        counts = run_job(job, classifier, stdout, stderr, {"model": model} | settings)
+    if out != "-":
+        stderr.print(_summary(counts, out), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def info(
+    model: Model = "bundled",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Versions, model digest, label order and measured quality."""
+    from framelens.bundle import find_bundle
+    from framelens.manifest import versions
+
+    bundle = find_bundle(model)
+    content = {
+        "versions": versions(),
+        "model": model,
+        "model_digest": bundle.digest,
+        "labels": [str(label) for label in LABELS],
+        "context_sentences": bundle.config.context_sentences,
+        "max_tokens": bundle.config.max_tokens,
+        "calibration_temperature": bundle.config.calibration_temperature,
+        "quality": bundle.quality,
+    }
+    stdout, _ = _consoles()
+    if as_json:
+        stdout.file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        return
+    from framelens.terminal import render_info
+
+    stdout.print(render_info(content))
+
+
+@app.command()
+def codebook() -> None:
+    """What the labels mean, and what they do not."""
+    from rich.markdown import Markdown
+
+    text = (files("framelens") / "data" / "codebook.md").read_text(encoding="utf-8")
+    stdout, _ = _consoles()
+    if stdout.is_terminal:
+        stdout.print(Markdown(text), width=min(stdout.width, 100))
+    else:
+        stdout.file.write(text)
+
+
+def _consoles() -> tuple[Console, Console]:
+    from rich.console import Console
+
+    return Console(), Console(stderr=True)
+
+
+def _summary(counts: Any, out: str) -> str:
+    parts = [f"{counts.sentences:,} sentences of {counts.records:,} records in {out}"]
+    parts += [f"{n:,} {status}" for status, n in sorted(counts.statuses.items()) if status != "ok"]
+    if counts.truncated:
+        parts.append(f"{counts.truncated:,} truncated")
+    if counts.abstained:
+        parts.append(f"{counts.abstained:,} abstained")
+    return "; ".join(parts)
+
+
+def main() -> None:
+    """Run the command; an expected error is one line on stderr and exit code 2."""
+    try:
+        app()
+    except FramelensError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,161 @@
+"""Intervals: reproducible, around the value, and by article."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framelens import InputError
+from framelens_evaluation.bootstrap import (
+    Interval,
+    Resampling,
+    bootstrap,
+    cluster_codes,
+    cluster_confusions,
+    cluster_sums,
+    paired_difference,
+    resample,
+)
+from framelens_evaluation.metrics import accuracy, macro_f1
+
+few = settings(max_examples=40, deadline=None)  # a busy machine has no deadlines
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def noisy(gold: np.ndarray, share_right: float, seed: int) -> np.ndarray:
+    draws = rng(seed)
+    return np.where(draws.random(len(gold)) < share_right, gold, draws.integers(3, size=len(gold)))
+
+
+@pytest.fixture
+def gold() -> np.ndarray:
+    return rng(1).integers(3, size=600)
+
+
+@pytest.fixture
+def clusters() -> np.ndarray:
+    return np.arange(600) // 4
+
+
+def test_the_seed_decides(gold, clusters) -> None:
+    sums = cluster_confusions(gold, noisy(gold, 0.7, 2), clusters, 150)
+    assert bootstrap(sums, macro_f1, 200, rng(3)) == bootstrap(sums, macro_f1, 200, rng(3))
+    assert bootstrap(sums, macro_f1, 200, rng(3)) != bootstrap(sums, macro_f1, 200, rng(4))
+
+
+def test_the_interval_holds_the_value(gold, clusters) -> None:
+    sums = cluster_confusions(gold, noisy(gold, 0.7, 2), clusters, 150)
+    for statistic in (macro_f1, accuracy):
+        found = bootstrap(sums, statistic, 500, rng())
+        assert found.low < found.value < found.high
+        assert found.value == pytest.approx(float(statistic(sums.sum(0))))
+        assert 0.04 < found.high - found.low < 0.12
+
+
+def test_an_interval_of_independent_sentences_agrees_with_the_binomial(gold) -> None:
+    given_ = noisy(gold, 0.7, 2)
+    sums = cluster_confusions(gold, given_, np.arange(600), 600)
+    found = bootstrap(sums, accuracy, 4000, rng())
+    spread = 1.96 * np.sqrt(found.value * (1 - found.value) / 600)
+    assert found.high - found.value == pytest.approx(spread, rel=0.12)
+    assert found.value - found.low == pytest.approx(spread, rel=0.12)
+
+
+def test_repeated_sentences_need_article_resampling() -> None:
+    # Every article holds one sentence nine times over: 60 independent observations, not 540.
+    gold = np.repeat(rng(1).integers(3, size=60), 9)
+    given_ = np.repeat(noisy(gold[::9], 0.6, 2), 9)
+    by_article = bootstrap(cluster_confusions(gold, given_, np.arange(540) // 9, 60), macro_f1, 1000, rng())
+    by_sentence = bootstrap(cluster_confusions(gold, given_, np.arange(540), 540), macro_f1, 1000, rng())
+    assert by_article.value == pytest.approx(by_sentence.value)
+    widths = [found.high - found.low for found in (by_article, by_sentence)]
+    assert widths[0] / widths[1] == pytest.approx(3, rel=0.25)  # the square root of nine
+
+
+@few
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from("abcd")), max_size=40))
+def test_counts_by_cluster_add_up(rows) -> None:
+    codes, n = cluster_codes([name for _, _, name in rows])
+    gold = np.array([g for g, _, _ in rows], dtype=np.int64)
+    found = np.array([f for _, f, _ in rows], dtype=np.int64)
+    sums = cluster_confusions(gold, found, codes, n)
+    assert sums.shape == (n, 3, 4)
+    assert sums.sum() == len(rows)
+    for g, f, _ in rows:
+        assert sums.sum(0)[g, f] == sum((a, b) == (g, f) for a, b, _ in rows)
+
+
+def test_sums_by_cluster() -> None:
+    values = np.array([[1, 2], [3, 4], [5, 6]])
+    assert cluster_sums(values, np.array([1, 0, 1]), 2).tolist() == [[3, 4], [6, 8]]
+
+
+def test_a_resample_draws_as_many_clusters_as_there_are() -> None:
+    totals = resample(np.ones((30, 2, 2)), 50, rng())
+    assert totals.shape == (50, 2, 2)
+    assert (totals == 30).all()
+
+
+def test_chunks_change_nothing(monkeypatch) -> None:
+    sums = rng(5).integers(9, size=(40, 3, 4))
+    whole = resample(sums, 30, rng())
+    monkeypatch.setattr("framelens_evaluation.bootstrap._CHUNK", 7 * 40)
+    assert (resample(sums, 30, rng()) == whole).all()
+
+
+def test_equal_systems_differ_by_nothing(gold, clusters) -> None:
+    sums = cluster_confusions(gold, noisy(gold, 0.7, 2), clusters, 150)
+    assert paired_difference(sums, sums, macro_f1, 200, rng()) == Interval(0.0, 0.0, 0.0)
+
+
+def test_pairing_narrows_the_interval(gold, clusters) -> None:
+    good = noisy(gold, 0.7, 2)
+    better = np.where(np.arange(600) % 12 == 0, gold, good)  # the same, but for some mistakes mended
+    first, second = (cluster_confusions(gold, found, clusters, 150) for found in (better, good))
+    gap = paired_difference(first, second, macro_f1, 500, rng())
+    alone = bootstrap(first, macro_f1, 500, rng())
+    assert gap.value == pytest.approx(float(macro_f1(first.sum(0)) - macro_f1(second.sum(0))))
+    assert not gap.includes_zero
+    assert gap.high - gap.low < (alone.high - alone.low) / 2
+
+
+def test_pairs_need_one_shape() -> None:
+    with pytest.raises(InputError, match="one shape"):
+        paired_difference(np.zeros((2, 3, 4)), np.zeros((3, 3, 4)), macro_f1, 10, rng())
+
+
+def test_what_is_not_defined_is_none() -> None:
+    assert bootstrap(np.zeros((0, 3, 4)), macro_f1, 10, rng()) == Interval(None, None, None)
+    one_article = cluster_confusions(np.array([0, 1]), np.array([0, 1]), np.array([0, 0]), 1)
+    assert bootstrap(one_article, macro_f1, 10, rng()) == Interval(1.0, None, None)
+    assert str(Interval(None, None, None)) == "n/a"
+    assert str(Interval(1.0, None, None)) == "1.000"
+    assert str(Interval(0.7549, 0.7311, 0.7792)) == "0.755 [0.731, 0.779]"
+    assert Interval(1.0, None, None).includes_zero
+
+
+@pytest.mark.parametrize(("seed", "n"), [(-1, 10), (0, 0)])
+def test_settings_are_checked(seed: int, n: int) -> None:
+    with pytest.raises(InputError, match="at least"):
+        Resampling(seed, n)
+
+
+def test_no_resamples_are_refused() -> None:
+    with pytest.raises(InputError, match="n_resamples"):
+        resample(np.ones((3, 1)), 0, rng())
+
+
+def test_a_hundred_thousand_sentences_take_seconds() -> None:
+    n = 100_000
+    gold = rng(1).integers(3, size=n)
+    sums = cluster_confusions(gold, noisy(gold, 0.7, 2), np.arange(n) // 3, n // 3 + 1)
+    begun = time.process_time()
+    bootstrap(sums, macro_f1, 1000, rng())
+    assert time.process_time() - begun < 10  # about 1 s

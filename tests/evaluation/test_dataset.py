@@ -1,0 +1,81 @@
+"""Reading gold sentences."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from framelens import InputError, Label
+from framelens_evaluation.dataset import gold_labels, read_gold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROW = {
+    "text": "The dam allegedly leaks.",
+    "context": "",
+    "label": "hedged_claim",
+    "cue": [8, 17],
+    "article": "a:1",
+    "stratum": "natural",
+    "outlet_id": "river_post",
+    "rule": "H2",
+}
+
+
+def write(path: Path, *rows: dict[str, object]) -> Path:
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_reads_rows_in_order(tmp_path: Path) -> None:
+    out = {
+        **ROW,
+        "text": "Photo: river\u2028bank",
+        "label": None,
+        "cue": None,
+        "outlet_id": None,
+        "context": None,
+    }
+    path = write(tmp_path / "gold.jsonl", {**ROW, "more": 1}, out)
+    found = read_gold(path)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [row.label for row in found.sentences] == [Label.HEDGED_CLAIM, None]
+    assert found.labelled[0].cue == (8, 17)
+    assert found.out_of_scope[0].context == ""
+    assert found.out_of_scope[0].text == "Photo: river\u2028bank"
+    assert found.outlets == {"river_post"}
+    assert gold_labels(found.labelled) == [Label.HEDGED_CLAIM]
+    with pytest.raises(InputError, match="1 of 2"):
+        gold_labels(found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": "propaganda"}, r"gold.jsonl:2: label: "),
+        ({"cue": [8, 99]}, r"gold.jsonl:2: line: .*cue \[8, 99\] is not within the 24 characters"),
+        ({"cue": [8, 8]}, r"not within"),
+        ({"text": "  "}, r"gold.jsonl:2: text: .*blank"),
+        ({"article": ""}, r"gold.jsonl:2: article: "),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    path = write(tmp_path / "gold.jsonl", ROW, {**ROW, **change})
+    with pytest.raises(InputError, match=message):
+        read_gold(path)
+
+
+def test_no_json_no_file_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "gold.jsonl"
+    with pytest.raises(InputError, match="cannot read"):
+        read_gold(path)
+    path.write_text("\n\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no gold sentences"):
+        read_gold(path)
+    path.write_text("text,label\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"gold.jsonl:1: line: Invalid JSON"):
+        read_gold(path)

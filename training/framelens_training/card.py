@@ -1,0 +1,206 @@
+"""The model card and ``quality.json``: written from measured files alone, nothing typed by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framelens.bundle import find_bundle
+from framelens.errors import InputError
+from framelens_training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["write_card"]
+
+SCHEMA_VERSION = 1
+_JUDGED = (
+    "The gold labels were given by language models under the codebook, blind to the source; "
+    "human agreement on such labels is lower."
+)
+
+
+def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write ``model_card.md`` and ``quality.json`` into a bundle.
+
+    Args:
+        run_dir: the run that the bundle was exported from.
+        bundle: the bundle.
+        reports: by split, the ``report.json`` of an evaluation of *this* bundle.
+
+    Raises:
+        InputError: the run was not exported, or a report measured another model.
+    """
+    measured = run_dir / "export.json"
+    if not measured.is_file():
+        raise InputError(f"{measured} is missing; export the run first")
+    digest = find_bundle(bundle).digest
+    for name, report in reports.items():
+        if report.get("model_digest") != digest:
+            raise InputError(
+                f"the report {name!r} measured the model {report.get('model_digest')}, "
+                f"the bundle is {digest}; evaluate the bundle again"
+            )
+    quality = {
+        "schema_version": SCHEMA_VERSION,
+        "model_digest": digest,
+        "note": _JUDGED,
+        **json.loads(measured.read_text(encoding="utf-8")),
+        "data": json.loads((run_dir / "splits" / "counts.json").read_text(encoding="utf-8")),
+        "environment": json.loads((run_dir / "environment.json").read_text(encoding="utf-8")),
+        "reports": {name: _summary(report) for name, report in reports.items()},
+    }
+    recipe = Recipe.model_validate_json((run_dir / "recipe.json").read_bytes())
+    _write(bundle / "quality.json", json.dumps(quality, indent=2, ensure_ascii=False))
+    _write(bundle / "model_card.md", "\n".join(_card(quality, recipe, reports)))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+def _summary(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What `framelens info` shows of a report."""
+    kept = ("created", "seed", "n_resamples", "machine", "versions", "shared_articles")
+    return {
+        **{key: report[key] for key in kept},
+        "data": {key: value for key, value in report["data"].items() if key != "name"},
+        "systems": report["systems"],
+        "differences": report["differences"],
+    }
+
+
+def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]) -> Iterable[str]:
+    yield from (
+        "---",
+        "license: apache-2.0",
+        "language: en",
+        "pipeline_tag: text-classification",
+        "library_name: transformers",
+        "---",
+        "",
+        f"# framelens {recipe.name}",
+        "",
+        "Labels a sentence of English news as `state_media_framing`, `independent_reporting` or `hedged_claim`,",
+        "and tags the words that speak for it. The label describes the sentence's framing, never its truth, and",
+        "no person, outlet or country. This card is written by `framelens-train card` from measured files.",
+        "",
+        f"- **Digest** `{quality['model_digest']}`",
+        "- **Base** all-MiniLM-L6-v2 (Apache-2.0), 22.6 million parameters"
+        if recipe.base == "packaged"
+        else f"- **Base** {recipe.base}",
+        f"- **Input** a sentence and up to {recipe.model.context_sentences} sentences before it, "
+        f"{recipe.model.max_tokens} tokens together; longer sentences are cut and flagged",
+        f"- **Pooling** {recipe.model.pooling} over the sentence's tokens",
+        f"- **Intended use** shares of labels in corpora, and reading aids. {_JUDGED}",
+        "- **Not for** judging single persons or outlets by single sentences, moderation without a human, "
+        "languages other than English",
+        "",
+        "## Data",
+        "",
+        *_table(
+            ("split", *_LABEL_KEYS, "not applicable"),
+            [
+                (
+                    name,
+                    *(str(counts.get(key, 0)) for key in _LABEL_KEYS),
+                    str(counts.get("not_applicable", 0)),
+                )
+                for name, counts in quality["data"]["sentences"].items()
+            ],
+        ),
+        "",
+        "Splits are by article; some outlets stand in dev alone and others in test alone. Dev decided early",
+        "stopping, pooling, thresholds and temperature; test decided nothing. Training sentences that equal or",
+        f"nearly equal one of dev, test or a sealed set were dropped: {quality['data']['dropped'] or 'none'}.",
+        "",
+    )
+    for name, report in reports.items():
+        yield from _quality_section(name, report)
+    yield from _parity_section(quality)
+
+
+_LABEL_KEYS = ("state_media_framing", "independent_reporting", "hedged_claim")
+
+
+def _quality_section(name: str, report: Mapping[str, Any]) -> Iterable[str]:
+    machine = report["machine"]
+    yield from (
+        f"## Quality on {name}",
+        "",
+        f"n = {report['data']['n_labelled']} sentences of {report['data']['n_articles']} articles; 95 % intervals by "
+        f"{report['n_resamples']} bootstrap resamples of articles, seed {report['seed']}; {machine['processor']}, "
+        f"{machine['n_cpus']} processors, Python {machine['python']}.",
+        "",
+    )
+    rows = []
+    for system in report["systems"]:
+        for subset in system["subsets"]:
+            labels = {entry["label"]: entry["f1"] for entry in subset["labels"]}
+            scores = [subset["macro_f1"], *(labels.get(key) for key in _LABEL_KEYS)]
+            rows.append(
+                (system["name"], subset["subset"], str(subset["n_sentences"]), *map(_interval, scores))
+            )
+    yield from _table(
+        ("system", "sentences", "n", "macro-F1", "F1 state", "F1 independent", "F1 hedged"), rows
+    )
+    yield ""
+    for system in report["systems"]:
+        if details := system.get("details"):
+            evidence, calibration, scope = details["evidence"], details["calibration"], details["scope"]
+            yield from (
+                f"**{system['name']}**: evidence against the judges' cue, word-level: F1 {_interval(evidence['f1'])}, "
+                f"precision {_interval(evidence['precision'])}, recall {_interval(evidence['recall'])} "
+                f"(n = {evidence['n_with_cue']}); evidence is shown on {_interval(evidence['shown_without_cue'])} of "
+                f"{evidence['n_without_cue']} sentences that have no cue. ECE {_number(calibration['ece'])} over "
+                f"{calibration['n_bins']} bins of equal mass; mean confidence on {calibration['n_mistakes']} mistakes "
+                f"{_number(calibration['confidence_on_mistakes'])}. Not applicable: {scope['caught']} of {scope['n_out']} "
+                f"found, {scope['refused']} of {scope['n_labelled']} labelled sentences refused "
+                f"(precision {_number(scope['precision'])}, recall {_number(scope['recall'])}).",
+                "",
+            )
+
+
+def _parity_section(quality: Mapping[str, Any]) -> Iterable[str]:
+    calibration = quality["calibration"]
+    rows = [
+        (
+            entry["path"],
+            str(entry["n_sentences"]),
+            f"{entry['agreement']:.3%}",
+            f"{entry['max_difference']:.1e}",
+            f"{entry['batch_dependence']:.1e}",
+            f"{entry['macro_f1']:.4f}",
+        )
+        for entry in quality["parity"]
+    ]
+    yield from (
+        "## Parity",
+        "",
+        "Every path that ships beside the fitted fp32 weights in torch, on the sentences of dev and test. Batch",
+        "dependence is the largest change of a probability between a sentence alone and in a batch of 32.",
+        "",
+        *_table(("path", "n", "equal labels", "largest difference", "batch dependence", "macro-F1"), rows),
+        "",
+        f"Calibration: temperature {calibration['temperature']:.3f}, fitted on the {calibration['n_sentences']} sentences "
+        f"of dev; ECE there {calibration['ece_before']:.3f} before and {calibration['ece_after']:.3f} after.",
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _interval(value: Mapping[str, Any] | None) -> str:
+    if value is None or value["value"] is None:
+        return "n/a"
+    if value["low"] is None:
+        return f"{value['value']:.3f}"
+    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"

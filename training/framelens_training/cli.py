@@ -1,0 +1,123 @@
+"""``framelens-train``: from annotated sentences to the directory that ships."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from framelens.errors import FramelensError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help=(
+        "Fit, calibrate and export framing models.\n\n"
+        "The whole way of the bundled model, from the annotated sentences:\n\n"
+        "    framelens-train fit minilm -o runs/minilm --data-dir DATA\n\n"
+        "    framelens-train export runs/minilm -o model/framelens/bundled\n\n"
+        "    framelens-eval run bundled --data runs/minilm/splits/test.jsonl "
+        "--train runs/minilm/splits/train.jsonl -o runs/minilm/test\n\n"
+        "    framelens-train card runs/minilm model/framelens/bundled --report test=runs/minilm/test/report.json"
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+_err = Console(stderr=True)
+
+RunDir = Annotated[Path, typer.Argument(help="A run directory, as `fit` wrote it.", show_default=False)]
+
+
+@app.command()
+def fit(
+    recipe: Annotated[
+        str,
+        typer.Argument(help="A shipped recipe by name (minilm), or the path of a .toml.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Run directory to write.", show_default=False)],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds annotated/; else $FRAMELENS_DATA.", show_default=False),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Another encoder: a path or a hub id.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Another seed than the recipe's.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")] = False,
+) -> None:
+    """Fit a recipe; the best epoch by dev macro-F1 is kept.
+
+    Splits by article and by outlet, drops training sentences that stand in dev, test or a sealed
+    set, and writes splits, metrics, logs and the model into the run directory.
+    """
+    from framelens_training.fit import fit as run_fit
+    from framelens_training.recipe import load_recipe
+
+    settings = load_recipe(recipe)
+    if base is not None:
+        settings = settings.model_copy(update={"base": base})
+    if seed is not None:
+        settings = settings.model_copy(update={"train": settings.train.model_copy(update={"seed": seed})})
+    best = run_fit(settings, out, data_dir, overwrite)
+    _err.print(f"dev macro-F1 {best['eval_macro_f1']:.4f}; the model is in {out / 'model'}")
+
+
+@app.command()
+def export(
+    run: RunDir,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the bundle.", show_default=False)],
+) -> None:
+    """Calibrate on dev, write fp16 weights and the ONNX graph, and put them in place if parity holds."""
+    from framelens_training.export import export as run_export
+
+    calibration, parity = run_export(run, out)
+    _err.print(
+        f"temperature {calibration.temperature:.3f}, ECE on dev {calibration.ece_before:.3f} -> "
+        f"{calibration.ece_after:.3f}"
+    )
+    for path in parity:
+        _err.print(
+            f"{path.path}: {path.agreement:.3%} equal labels of {path.n_sentences}, largest difference "
+            f"{path.max_difference:.1e}, batch dependence {path.batch_dependence:.1e}"
+        )
+    _err.print(f"the bundle is in {out}")
+
+
+@app.command()
+def card(
+    run: RunDir,
+    bundle: Annotated[Path, typer.Argument(help="The exported bundle.", show_default=False)],
+    report: Annotated[
+        list[str],
+        typer.Option(
+            help="NAME=report.json of `framelens-eval run`; give it once a split.", show_default=False
+        ),
+    ],
+) -> None:
+    """Write model_card.md and quality.json into the bundle from the measured files alone."""
+    from framelens_training.card import write_card
+
+    reports = {}
+    for entry in report:
+        name, separator, path = entry.partition("=")
+        if not separator or not Path(path).is_file():
+            raise typer.BadParameter(f"expected NAME=report.json of an existing file, got {entry!r}")
+        reports[name] = json.loads(Path(path).read_text(encoding="utf-8"))
+    write_card(run, bundle, reports)
+    _err.print(f"wrote {bundle / 'model_card.md'} and {bundle / 'quality.json'}")
+
+
+def main() -> None:
+    """Run the command; an expected error is one line and exit code 2."""
+    try:
+        app()
+    except FramelensError as error:
+        _err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)

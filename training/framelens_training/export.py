@@ -1,0 +1,120 @@
+"""From a run directory to the directory that ships, through calibration and the parity gate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from framelens.bundle import find_bundle
+from framelens.encoding import PairEncoder
+from framelens.errors import InputError, require
+from framelens.hf import FramingForSequenceClassification
+from framelens_training.calibrate import calibrate
+from framelens_training.graph import weightless_graph
+from framelens_training.parity import gate, measure_parity
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from framelens_training.calibrate import Calibration
+    from framelens_training.parity import PathParity
+
+__all__ = ["MAX_BYTES", "export"]
+
+#: The whole bundle; it travels in every wheel.
+MAX_BYTES = 50_000_000
+_ENCODER_NOISE = ("_name_or_path", "id2label", "label2id", "architectures", "transformers_version")
+_TOKENIZER_SETTINGS = (
+    "tokenizer_class", "do_lower_case", "strip_accents", "tokenize_chinese_chars",
+    "cls_token", "sep_token", "pad_token", "unk_token", "mask_token", "bos_token", "eos_token",
+)  # fmt: skip
+
+
+def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
+    """Calibrate a fitted model on dev, write the bundle, measure parity, and only then put it in place.
+
+    Args:
+        run_dir: what `framelens_training.fit.fit` wrote.
+        out: the bundle's folder; an existing one is replaced.
+
+    Returns:
+        The calibration, and the parity of every path.
+
+    Raises:
+        InputError: no finished run, a bundle that is too large, or one that fails the gate.
+    """
+    if not (run_dir / "model" / "model.safetensors").is_file():
+        raise InputError(f"{run_dir} holds no finished run: model/model.safetensors is missing")
+    splits = {name: _read_split(run_dir, name) for name in ("dev", "test")}
+    model = FramingForSequenceClassification.from_pretrained(run_dir / "model", dtype=torch.float32).eval()
+    encoder = PairEncoder(find_bundle(run_dir / "model").tokenizer(), model.config.max_tokens)
+    calibration = calibrate(model, encoder, splits["dev"])
+    model.config.calibration_temperature = calibration.temperature
+    model.config.evidence_threshold = calibration.evidence_threshold
+    model.config.scope_threshold = calibration.scope_threshold
+    with TemporaryDirectory() as scratch:
+        reference, bundle = Path(scratch) / "reference", Path(scratch) / "bundle"
+        _write(model, run_dir, reference)
+        # What ships is traced and measured with the weights that ship.
+        _write(model.half().float(), run_dir, bundle, ships=True)
+        size = sum(path.stat().st_size for path in bundle.iterdir())
+        if size > MAX_BYTES:
+            raise InputError(f"the bundle weighs {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f} MB")
+        rows = [row for name in ("dev", "test") for row in splits[name] if row["label"]]
+        use_context = model.config.context_sentences > 0
+        parity = measure_parity(
+            reference,
+            bundle,
+            [row["text"] for row in rows],
+            [row["context"] if use_context else None for row in rows],
+            [row["label"] for row in rows],
+        )
+        measured = {"calibration": calibration.to_dict(), "parity": [path.to_dict() for path in parity]}
+        (run_dir / "export.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+        gate(parity)
+        if out.exists():
+            shutil.rmtree(out)
+        shutil.copytree(bundle, out)
+    return calibration, parity
+
+
+def _read_split(run_dir: Path, name: str) -> Dataset:
+    path = run_dir / "splits" / f"{name}.jsonl"
+    if not path.is_file():
+        raise InputError(f"{run_dir} holds no finished run: splits/{name}.jsonl is missing")
+    datasets = require("datasets", "train")
+    return datasets.load_dataset("json", data_files=str(path), split="train", keep_in_memory=True)
+
+
+def _write(model: FramingForSequenceClassification, run_dir: Path, folder: Path, ships: bool = False) -> None:
+    """Write config, tokeniser and weights; fp16 weights and the graph for a model that ships."""
+    folder.mkdir()
+    dtype = torch.float16 if ships else torch.float32
+    weights = {name: value.to(dtype).contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads(model.config.to_json_string(use_diff=False))
+    for key in _ENCODER_NOISE:
+        config["encoder"].pop(key, None)
+    config.pop("_name_or_path", None)
+    config |= {"architectures": [type(model).__name__], "dtype": str(dtype).removeprefix("torch.")}
+    _write_json(folder / "config.json", config)
+    tokenizer = Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    settings = json.loads((run_dir / "model" / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings = {key: settings[key] for key in _TOKENIZER_SETTINGS if settings.get(key) is not None}
+    _write_json(folder / "tokenizer_config.json", settings | {"model_max_length": model.config.max_tokens})
+    if ships:
+        (folder / "model.onnx").write_bytes(weightless_graph(model))
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
