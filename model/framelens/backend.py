@@ -86,7 +86,7 @@ class OnnxBackend:
             self._session = ort.InferenceSession(bundle.graph, options, providers=[provider])
         except (ort.capi.onnxruntime_pybind11_state.Fail, RuntimeError) as error:
             raise ModelFormatError(
-                f"{bundle.folder}: model.onnx does not fit model.safetensors; export the model again ({error})"
+                f"{bundle.folder}: model.onnx does not fit model.safetensors; export them again ({error})"
             ) from error
         self._inputs = {entry.name for entry in self._session.get_inputs()}
 

@@ -81,6 +81,8 @@ class PairEncoder:
         self._max_tokens = max_tokens
         self._specials_single: int = tokenizer.num_special_tokens_to_add(False)
         self._specials_pair: int = tokenizer.num_special_tokens_to_add(True)
+        #: Where a sentence's first token stands, behind the special tokens that open a pair.
+        self._first: int = tokenizer.encode("a").special_tokens_mask.index(0)
 
     @property
     def pad_id(self) -> int:
@@ -117,9 +119,10 @@ class PairEncoder:
                 context = None
             elif len(context) > left:
                 context.truncate(left, direction="left")
+        sentence_offsets = sentence.offsets
         joined = self._tokenizer.post_process(sentence, context)
-        offsets, sequence = joined.offsets, joined.sequence_ids
-        tokens = [(i, *offsets[i]) for i, which in enumerate(sequence) if which == 0]
+        # Not by joined.sequence_ids: of a pair it knows the second part alone.
+        tokens = [(i, *span) for i, span in enumerate(sentence_offsets, start=self._first)]
         return EncodedPair(joined.ids, joined.type_ids, tokens, truncated)
 
 

@@ -44,7 +44,7 @@ class FramingConfig(PreTrainedConfig):
         pooling: how token vectors become one sentence vector: the first token, the mean of the
             sentence's tokens, or a learned weighting. Context tokens are never pooled.
         dropout: on the pooled vector and on the tagger's input, in [0, 1).
-        calibration_temperature: the calibration's divisor of the label logits, > 0 (Guo et al. 2017, sec. 4.2).
+        calibration_temperature: divisor of the label logits, > 0 (Guo et al. 2017, sec. 4.2).
         max_tokens: longest (sentence, context) pair, special tokens included.
         context_sentences: how many sentences before a sentence the model was trained to read.
         evidence_threshold: a token is evidence when its most probable cue reaches this probability.

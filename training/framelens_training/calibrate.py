@@ -26,6 +26,8 @@ __all__ = ["Calibration", "calibrate", "expected_calibration_error", "fit_temper
 
 N_BINS = 15
 BATCH = 64
+#: Bound of the temperature's logarithm: where dev is separated wholly or not at all, no finite one is best.
+MAX_LOG_TEMPERATURE = 3.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
         labels: (n_sentences,) indices.
 
     Returns:
-        The divisor of the logits, > 0.
+        The divisor of the logits, between exp(-`MAX_LOG_TEMPERATURE`) and exp(`MAX_LOG_TEMPERATURE`).
     """
     scores, gold = torch.from_numpy(logits).double(), torch.from_numpy(labels)
     log_temperature = torch.zeros(1, dtype=torch.double, requires_grad=True)
@@ -76,7 +78,8 @@ def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
         return loss
 
     optimizer.step(closure)
-    return float(log_temperature.exp())
+    # The loss is convex in the inverse temperature, so the best one within the bounds is the clamped one.
+    return float(log_temperature.detach().clamp(-MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE).exp())
 
 
 def expected_calibration_error(probabilities: FloatArray, labels: IntArray) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framelens.bundle import find_bundle
@@ -12,6 +11,7 @@ from framelens_training.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["write_card"]
 
@@ -31,12 +31,17 @@ def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, A
         reports: by split, the ``report.json`` of an evaluation of *this* bundle.
 
     Raises:
-        InputError: the run was not exported, or a report measured another model.
+        InputError: the run was not exported to this bundle, or a report measured another model.
     """
     measured = run_dir / "export.json"
     if not measured.is_file():
         raise InputError(f"{measured} is missing; export the run first")
+    exported = json.loads(measured.read_text(encoding="utf-8"))
     digest = find_bundle(bundle).digest
+    if exported.get("model_digest") != digest:
+        raise InputError(
+            f"{measured} is of the model {exported.get('model_digest')}, the bundle is {digest}; export again"
+        )
     for name, report in reports.items():
         if report.get("model_digest") != digest:
             raise InputError(
@@ -45,9 +50,8 @@ def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, A
             )
     quality = {
         "schema_version": SCHEMA_VERSION,
-        "model_digest": digest,
         "note": _JUDGED,
-        **json.loads(measured.read_text(encoding="utf-8")),
+        **exported,
         "data": json.loads((run_dir / "splits" / "counts.json").read_text(encoding="utf-8")),
         "environment": json.loads((run_dir / "environment.json").read_text(encoding="utf-8")),
         "reports": {name: _summary(report) for name, report in reports.items()},
@@ -83,9 +87,9 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
         "",
         f"# framelens {recipe.name}",
         "",
-        "Labels a sentence of English news as `state_media_framing`, `independent_reporting` or `hedged_claim`,",
-        "and tags the words that speak for it. The label describes the sentence's framing, never its truth, and",
-        "no person, outlet or country. This card is written by `framelens-train card` from measured files.",
+        "Labels a sentence of English news as `state_media_framing`, `independent_reporting` or",
+        "`hedged_claim`, and tags the words that speak for it. The label describes the sentence's framing,",
+        "never its truth, and no person, outlet or country. This card is written by `framelens-train card` from measured files.",
         "",
         f"- **Digest** `{quality['model_digest']}`",
         "- **Base** all-MiniLM-L6-v2 (Apache-2.0), 22.6 million parameters"
@@ -100,17 +104,7 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
         "",
         "## Data",
         "",
-        *_table(
-            ("split", *_LABEL_KEYS, "not applicable"),
-            [
-                (
-                    name,
-                    *(str(counts.get(key, 0)) for key in _LABEL_KEYS),
-                    str(counts.get("not_applicable", 0)),
-                )
-                for name, counts in quality["data"]["sentences"].items()
-            ],
-        ),
+        *_table(("split", *_LABEL_KEYS, "not_applicable"), _split_rows(quality["data"]["sentences"])),
         "",
         "Splits are by article; some outlets stand in dev alone and others in test alone. Dev decided early",
         "stopping, pooling, thresholds and temperature; test decided nothing. Training sentences that equal or",
@@ -125,14 +119,19 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
 _LABEL_KEYS = ("state_media_framing", "independent_reporting", "hedged_claim")
 
 
+def _split_rows(sentences: Mapping[str, Mapping[str, int]]) -> list[tuple[str, ...]]:
+    columns = (*_LABEL_KEYS, "not_applicable")
+    return [(name, *(str(counts.get(key, 0)) for key in columns)) for name, counts in sentences.items()]
+
+
 def _quality_section(name: str, report: Mapping[str, Any]) -> Iterable[str]:
-    machine = report["machine"]
+    machine, data = report["machine"], report["data"]
     yield from (
         f"## Quality on {name}",
         "",
-        f"n = {report['data']['n_labelled']} sentences of {report['data']['n_articles']} articles; 95 % intervals by "
-        f"{report['n_resamples']} bootstrap resamples of articles, seed {report['seed']}; {machine['processor']}, "
-        f"{machine['n_cpus']} processors, Python {machine['python']}.",
+        f"n = {data['n_labelled']} sentences of {data['n_articles']} articles; 95 % intervals by "
+        f"{report['n_resamples']} bootstrap resamples of articles, seed {report['seed']}; "
+        f"{machine['processor']}, {machine['n_cpus']} processors, Python {machine['python']}.",
         "",
     )
     rows = []
@@ -143,24 +142,25 @@ def _quality_section(name: str, report: Mapping[str, Any]) -> Iterable[str]:
             rows.append(
                 (system["name"], subset["subset"], str(subset["n_sentences"]), *map(_interval, scores))
             )
-    yield from _table(
-        ("system", "sentences", "n", "macro-F1", "F1 state", "F1 independent", "F1 hedged"), rows
-    )
-    yield ""
+    head = ("system", "sentences", "n", "macro-F1", "F1 state", "F1 independent", "F1 hedged")
+    yield from (*_table(head, rows), "")
     for system in report["systems"]:
-        if details := system.get("details"):
-            evidence, calibration, scope = details["evidence"], details["calibration"], details["scope"]
-            yield from (
-                f"**{system['name']}**: evidence against the judges' cue, word-level: F1 {_interval(evidence['f1'])}, "
-                f"precision {_interval(evidence['precision'])}, recall {_interval(evidence['recall'])} "
-                f"(n = {evidence['n_with_cue']}); evidence is shown on {_interval(evidence['shown_without_cue'])} of "
-                f"{evidence['n_without_cue']} sentences that have no cue. ECE {_number(calibration['ece'])} over "
-                f"{calibration['n_bins']} bins of equal mass; mean confidence on {calibration['n_mistakes']} mistakes "
-                f"{_number(calibration['confidence_on_mistakes'])}. Not applicable: {scope['caught']} of {scope['n_out']} "
-                f"found, {scope['refused']} of {scope['n_labelled']} labelled sentences refused "
-                f"(precision {_number(scope['precision'])}, recall {_number(scope['recall'])}).",
-                "",
-            )
+        if system.get("details"):
+            yield from (_details_line(system["name"], system["details"]), "")
+
+
+def _details_line(name: str, details: Mapping[str, Any]) -> str:
+    evidence, calibration, scope = details["evidence"], details["calibration"], details["scope"]
+    return (
+        f"**{name}**: evidence against the judges' cue, by words: F1 {_interval(evidence['f1'])}, "
+        f"precision {_interval(evidence['precision'])}, recall {_interval(evidence['recall'])} "
+        f"(n = {evidence['n_with_cue']}); evidence is shown on {_interval(evidence['shown_without_cue'])} "
+        f"of {evidence['n_without_cue']} sentences without a cue. ECE {_number(calibration['ece'])} over "
+        f"{calibration['n_bins']} bins of equal mass; mean confidence on {calibration['n_mistakes']} "
+        f"mistakes {_number(calibration['confidence_on_mistakes'])}. Not applicable: {scope['caught']} of "
+        f"{scope['n_out']} found, {scope['refused']} of {scope['n_labelled']} labelled sentences refused "
+        f"(precision {_number(scope['precision'])}, recall {_number(scope['recall'])})."
+    )
 
 
 def _parity_section(quality: Mapping[str, Any]) -> Iterable[str]:
@@ -179,13 +179,15 @@ def _parity_section(quality: Mapping[str, Any]) -> Iterable[str]:
     yield from (
         "## Parity",
         "",
-        "Every path that ships beside the fitted fp32 weights in torch, on the sentences of dev and test. Batch",
-        "dependence is the largest change of a probability between a sentence alone and in a batch of 32.",
+        "Every path that ships beside the fitted fp32 weights in torch, on the sentences of dev and test.",
+        "Batch dependence is the largest change of a probability between a sentence alone and in a batch of",
+        "32.",
         "",
         *_table(("path", "n", "equal labels", "largest difference", "batch dependence", "macro-F1"), rows),
         "",
-        f"Calibration: temperature {calibration['temperature']:.3f}, fitted on the {calibration['n_sentences']} sentences "
-        f"of dev; ECE there {calibration['ece_before']:.3f} before and {calibration['ece_after']:.3f} after.",
+        f"Calibration: temperature {calibration['temperature']:.3f}, fitted on the "
+        f"{calibration['n_sentences']} sentences of dev; ECE there {calibration['ece_before']:.3f} before "
+        f"and {calibration['ece_after']:.3f} after.",
     )
 
 

@@ -22,7 +22,8 @@ app = typer.Typer(
         "    framelens-train export runs/minilm -o model/framelens/bundled\n\n"
         "    framelens-eval run bundled --data runs/minilm/splits/test.jsonl "
         "--train runs/minilm/splits/train.jsonl -o runs/minilm/test\n\n"
-        "    framelens-train card runs/minilm model/framelens/bundled --report test=runs/minilm/test/report.json"
+        "    framelens-train card runs/minilm model/framelens/bundled "
+        "--report test=runs/minilm/test/report.json"
     ),
     no_args_is_help=True,
     add_completion=False,

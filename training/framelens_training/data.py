@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "SPLITS", "Splits", "find_data_dir", "load_annotated", "split_of", "split_sentences"]
 
 SPLITS = ("train", "dev", "test")
+_STATE, _INDEPENDENT, _HEDGED = LABELS
+_LABEL_OF = {"S1": _STATE, "S2": _STATE, "H1": _HEDGED, "H2": _HEDGED, "I": _INDEPENDENT}
 #: The codebook's rules in the order of the auxiliary head's last axis.
-RULES = ("S1", "S2", "H1", "H2", "I")
+RULES = tuple(_LABEL_OF)
 OUT_OF_SCOPE_RULE = "X"
 _COLUMNS = (
     "id", "text", "context", "label", "rule", "sure", "cue", "stratum", "source", "outlet_id", "side",
@@ -81,7 +83,8 @@ def load_annotated(data_dir: Path) -> Dataset:
         A data set with an id, text, context, label (None out of scope), rule and provenance columns.
 
     Raises:
-        InputError: a file is missing, or holds a label, rule or cue that the codebook does not allow.
+        InputError: a file is missing or unreadable, a sentence has no text or article, or it has a label,
+            rule or cue that the codebook does not allow.
     """
     datasets = require("datasets", "train")
     annotated = data_dir / "annotated"
@@ -90,7 +93,10 @@ def load_annotated(data_dir: Path) -> Dataset:
         path = annotated / name
         if not path.is_file():
             raise InputError(f"{path} is missing; the data folder should hold annotated/{name}")
-        read = datasets.load_dataset("json", data_files=str(path), split="train", keep_in_memory=True)
+        try:
+            read = datasets.load_dataset("json", data_files=str(path), split="train", keep_in_memory=True)
+        except datasets.exceptions.DatasetGenerationError as error:
+            raise InputError(f"{path} cannot be read as gzipped JSON lines") from error
         rows.extend(_checked(row, name) for row in read)
     return datasets.Dataset.from_list(rows)
 
@@ -102,10 +108,14 @@ def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
         kept[column] = None if kept[column] is None else str(kept[column])
     kept["context"] = kept["context"] or ""
     rule, label, cue = kept["rule"], kept["label"], kept["cue"]
-    if rule != OUT_OF_SCOPE_RULE and (rule not in RULES or label not in LABELS):
+    if not kept["text"] or not kept["article"]:
+        raise InputError(f"{where}: sentence {row['id']} has no text or no article")
+    if (rule not in RULES and rule != OUT_OF_SCOPE_RULE) or label != _LABEL_OF.get(rule):
         raise InputError(f"{where}: sentence {row['id']} has rule {rule!r} and label {label!r}")
     if cue is not None and not 0 <= cue[0] < cue[1] <= len(row["text"]):
         raise InputError(f"{where}: sentence {row['id']} has a cue {cue} outside its text")
+    if cue is not None and label not in (_STATE, _HEDGED):
+        raise InputError(f"{where}: sentence {row['id']} has a cue, and rule {rule} allows none")
     return kept
 
 

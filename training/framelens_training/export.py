@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tokenizers import Tokenizer
 
 from framelens.bundle import find_bundle
@@ -48,10 +48,13 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
         The calibration, and the parity of every path.
 
     Raises:
-        InputError: no finished run, a bundle that is too large, or one that fails the gate.
+        InputError: no finished run, a bundle that is too large or fails the gate, or a folder of other things
+            in the bundle's place.
     """
     if not (run_dir / "model" / "model.safetensors").is_file():
         raise InputError(f"{run_dir} holds no finished run: model/model.safetensors is missing")
+    if out.exists() and not (out / "config.json").is_file() and (out.is_file() or any(out.iterdir())):
+        raise InputError(f"{out} is no model, so it is not replaced; choose another folder")
     splits = {name: _read_split(run_dir, name) for name in ("dev", "test")}
     model = FramingForSequenceClassification.from_pretrained(run_dir / "model", dtype=torch.float32).eval()
     encoder = PairEncoder(find_bundle(run_dir / "model").tokenizer(), model.config.max_tokens)
@@ -76,7 +79,11 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
             [row["context"] if use_context else None for row in rows],
             [row["label"] for row in rows],
         )
-        measured = {"calibration": calibration.to_dict(), "parity": [path.to_dict() for path in parity]}
+        measured = {
+            "model_digest": find_bundle(bundle).digest,
+            "calibration": calibration.to_dict(),
+            "parity": [path.to_dict() for path in parity],
+        }
         (run_dir / "export.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
         gate(parity)
         if out.exists():
@@ -98,7 +105,8 @@ def _write(model: FramingForSequenceClassification, run_dir: Path, folder: Path,
     folder.mkdir()
     dtype = torch.float16 if ships else torch.float32
     weights = {name: value.to(dtype).contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    # Not save_file, which makes a file that its owner alone may read, also when it is installed.
+    (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
     config = json.loads(model.config.to_json_string(use_diff=False))
     for key in _ENCODER_NOISE:
         config["encoder"].pop(key, None)

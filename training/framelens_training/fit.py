@@ -10,7 +10,6 @@ import json
 import platform
 import shutil
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +35,8 @@ from framelens_training.features import IGNORE, Collator, ContextDropout, senten
 from framelens_training.objective import FitModel, label_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import EvalPrediction
 
     from framelens_training.recipe import Recipe
@@ -54,9 +55,16 @@ def supports_bf16() -> bool:
 
 
 def fresh_model(recipe: Recipe) -> tuple[FramingForSequenceClassification, Any]:
-    """The recipe's encoder with new heads, and its tokeniser."""
+    """The recipe's encoder with new heads, and its tokeniser.
+
+    Raises:
+        InputError: there is no encoder where ``base`` points.
+    """
     base = resolve_base(recipe.base)
-    encoder = AutoConfig.from_pretrained(base)
+    try:
+        encoder = AutoConfig.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no encoder could be had from {base!r}: {str(error).splitlines()[0]}") from error
     encoder.attention_probs_dropout_prob = recipe.model.attention_dropout
     config = FramingConfig(
         encoder=encoder,
@@ -97,18 +105,21 @@ def fit(
         The best epoch's metrics on dev.
 
     Raises:
-        InputError: no data, or a run directory in use.
+        InputError: no data, no such base encoder, or a run directory in use.
     """
     data_dir = find_data_dir(data_dir)
+    if run_dir.exists() and not overwrite:
+        raise InputError(f"{run_dir} exists; choose another folder or give --overwrite")
+    rows = load_annotated(data_dir)  # before an old run goes
     if run_dir.exists():
-        if not overwrite:
-            raise InputError(f"{run_dir} exists; choose another folder or give --overwrite")
+        if not (run_dir / "recipe.json").is_file():
+            raise InputError(f"{run_dir} is no run of framelens-train, so it is not overwritten")
         shutil.rmtree(run_dir)
     run_dir.mkdir(parents=True)
-    sealed = data_dir / "sealed" / "fingerprints.txt.gz"
-    splits = split_sentences(load_annotated(data_dir), recipe.data, sealed if sealed.is_file() else None)
-    write_splits(splits, run_dir / "splits")
     _write_json(run_dir / "recipe.json", recipe.model_dump(mode="json"))
+    sealed = data_dir / "sealed" / "fingerprints.txt.gz"
+    splits = split_sentences(rows, recipe.data, sealed if sealed.is_file() else None)
+    write_splits(splits, run_dir / "splits")
     _write_json(run_dir / "environment.json", environment())
 
     set_seed(recipe.train.seed)

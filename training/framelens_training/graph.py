@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
@@ -62,7 +61,7 @@ def _trace(model: FramingForSequenceClassification) -> Any:
     example = torch.ones(2, 8, dtype=torch.long)
     model.encoder.set_attn_implementation("eager")
     program = torch.onnx.export(
-        _Traced(model.eval()),
+        _Traced(model).eval(),
         (example, torch.ones_like(example), torch.zeros_like(example)),
         input_names=list(names),
         output_names=list(ONNX_OUTPUTS),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from framelens.errors import InputError
 from framelens.labels import LABELS
 from framelens_training.data import RULES
 from framelens_training.features import IGNORE
@@ -28,7 +29,12 @@ def label_weights(counts: dict[str, int], balance: float) -> Tensor:
 
     Returns:
         Shape (n_labels,).
+
+    Raises:
+        InputError: a label has no sentence.
     """
+    if missing := [str(label) for label in LABELS if not counts.get(label)]:
+        raise InputError(f"the training split holds no sentence labelled {' or '.join(missing)}")
     sizes = torch.tensor([float(counts[label]) for label in LABELS])
     weights = sizes**-balance
     return weights * sizes.sum() / (weights * sizes).sum()

@@ -103,12 +103,13 @@ def gate(results: Sequence[PathParity]) -> None:
     default = next(result for result in results if result.path == PATHS[0][0])
     if default.n_sentences < MIN_SENTENCES:
         raise InputError(f"parity needs at least {MIN_SENTENCES} sentences, got {default.n_sentences}")
-    if default.agreement < MIN_AGREEMENT:
+    # Written so that NaN, which compares with nothing, does not pass.
+    if not default.agreement >= MIN_AGREEMENT:
         raise InputError(
             f"{default.path} agrees with the fitted model on {default.agreement:.2%} of labels; "
             f"at least {MIN_AGREEMENT:.1%} is required"
         )
-    if default.batch_dependence > MAX_BATCH_DEPENDENCE:
+    if not default.batch_dependence <= MAX_BATCH_DEPENDENCE:
         raise InputError(
             f"{default.path}: a probability moves by {default.batch_dependence:.1e} with its batch-mates; "
             f"at most {MAX_BATCH_DEPENDENCE:.0e} is allowed"
