@@ -148,8 +148,7 @@ def label(
     probabilities, evidence, status (ok, empty, error, not_applicable), error, truncated, abstained, and the
     input's own columns. Beside FILE stands FILE.manifest.json, which says what was done.
     """
-    from framelens.classifier import FramingClassifier
-    from framelens.jobs import LabelJob, run_job
+    from framelens.jobs import LabelJob, check_job, run_job
 
     if example == bool(inputs):
         raise InputError("give one or more inputs, - for standard input, or --example to see what comes out")
@@ -160,7 +159,7 @@ def label(
     }  # fmt: skip
     chosen = None if form is None else form.value
     if chosen is None and out == "-":
-        chosen = "text" if example or stdout.is_terminal else "jsonl"
+        chosen = "text" if example or sys.stdout.isatty() else "jsonl"
     with as_file(files("framelens") / "data" / "example.md") as path:
         job = LabelJob(
             inputs=(str(path),) if example else tuple(inputs or ()),
@@ -172,10 +171,14 @@ def label(
             context_column=context_column,
             title="framelens label --example" if example else None,
         )
+        # Loading the model takes longest, so a mistake in the names is told first.
+        check_job(job)
+        from framelens.classifier import FramingClassifier
+
         classifier = FramingClassifier.from_pretrained(model, **settings)
         counts = run_job(job, classifier, stdout, stderr, {"model": model} | settings)
     if out != "-":
-        stderr.print(_summary(counts, out), soft_wrap=True, highlight=False)
+        stderr.print(_summary(counts, out), soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()

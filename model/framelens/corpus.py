@@ -8,7 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from framelens.classifier import LOOKAHEAD
-from framelens.prediction import LabelledDocument, LabelledSentence, Prediction, Status
+from framelens.labels import LABELS
+from framelens.prediction import LabelledDocument, LabelledSentence, Prediction, Profile, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,10 +26,17 @@ _DOCUMENTS_AHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class LabelledRecord:
-    """A record and its labelled sentences; there is at least one, so that no record is lost."""
+    """A record and its labelled sentences; there is at least one, so that no record is lost.
+
+    Attributes:
+        record: what was read.
+        document: what was found.
+        unit: whether the record was taken as one sentence or was split.
+    """
 
     record: Record
     document: LabelledDocument
+    unit: Unit
 
 
 @dataclass
@@ -41,6 +49,13 @@ class Counts:
     statuses: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
     abstained: int = 0
+
+    @property
+    def profile(self) -> Profile:
+        """How all the sentences so far are distributed over the labels."""
+        counts = {label: self.labels[str(label)] for label in LABELS}
+        n_unlabelled = self.sentences - sum(counts.values())
+        return Profile(self.sentences, counts, n_abstained=self.abstained, n_unlabelled=n_unlabelled)
 
     def add(self, labelled: LabelledRecord) -> None:
         """Count one record."""
@@ -82,19 +97,19 @@ def _as_sentences(classifier: FramingClassifier, window: list[Record]) -> Iterat
     found = classifier.label_many((r.text for r in usable), (r.context for r in usable))
     for record in window:
         prediction = next(found) if record.error is None else _failed(record)
-        yield LabelledRecord(record, _single(record, prediction))
+        yield LabelledRecord(record, _single(record, prediction), "sentence")
 
 
 def _as_documents(classifier: FramingClassifier, window: list[Record]) -> Iterator[LabelledRecord]:
     found = classifier.label_documents(record.text for record in window if record.error is None)
     for record in window:
         if record.error is not None:
-            yield LabelledRecord(record, _single(record, _failed(record)))
+            yield LabelledRecord(record, _single(record, _failed(record)), "document")
             continue
         document = next(found)
         if not document.sentences:
             document = _single(record, Prediction(record.text, None, status=Status.EMPTY))
-        yield LabelledRecord(record, document)
+        yield LabelledRecord(record, document, "document")
 
 
 def _failed(record: Record) -> Prediction:

@@ -7,17 +7,18 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framelens.decoding import STDIN
 from framelens.labels import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from framelens.corpus import Counts
 
-__all__ = ["build_manifest", "versions", "write_manifest"]
+__all__ = ["build_manifest", "describe_inputs", "versions", "write_manifest"]
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("framelens", "onnxruntime", "tokenizers", "nupunkt", "numpy", "pyarrow", "torch", "transformers")
@@ -34,11 +35,20 @@ def versions() -> dict[str, str]:
     return found
 
 
+def describe_inputs(names: Sequence[str]) -> list[dict[str, str | None]]:
+    """Name and SHA-256 of each input, in their order; standard input has no digest.
+
+    Args:
+        names: of files, or ``-``.
+    """
+    return [{"name": Path(name).name, "sha256": None if name == STDIN else _digest(name)} for name in names]
+
+
 def build_manifest(
     *,
     arguments: dict[str, Any],
     model_digest: str,
-    inputs: Sequence[Path],
+    inputs: Sequence[dict[str, str | None]],
     counts: Counts,
     seconds: float,
 ) -> dict[str, Any]:
@@ -47,7 +57,7 @@ def build_manifest(
     Args:
         arguments: what the run was asked to do.
         model_digest: see `framelens.bundle.Bundle.digest`.
-        inputs: files that were read; their SHA-256 is taken now.
+        inputs: from `describe_inputs`.
         counts: what was met.
         seconds: wall time of the labelling.
     """
@@ -56,7 +66,7 @@ def build_manifest(
         "arguments": arguments,
         "model_digest": model_digest,
         "label_order": [str(label) for label in LABELS],
-        "inputs": [{"name": path.name, "sha256": _digest(path)} for path in inputs],
+        "inputs": list(inputs),
         "records": counts.records,
         "sentences": counts.sentences,
         "labels": {str(label): counts.labels[str(label)] for label in LABELS},
@@ -78,10 +88,12 @@ def write_manifest(manifest: dict[str, Any], output: Path) -> Path:
         Its path: the output's name with ``.manifest.json`` behind it.
     """
     path = output.with_name(f"{output.name}.manifest.json")
-    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    # A file's name need not be Unicode; Python's escape of such a byte is also JSON's.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as content:
+def _digest(name: str) -> str:
+    with Path(name).open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -72,7 +72,9 @@ _LIGHT_ON_DARK = TerminalTheme(
     ],
 )
 #: What must not reach a terminal, which would obey it, nor XML, which cannot hold it.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 #: Marks of Markdown around a sentence: a heading's, or emphasis that begins or ends there.
 _MARKS = re.compile(r"(?P<heading>#{1,6} )?(?:[*_]{1,3}(?=[^\s*_]))?(?P<inner>.*?)(?:(?<=[^\s*_])[*_]{1,3})?")
 

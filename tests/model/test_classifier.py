@@ -181,6 +181,8 @@ def test_a_splitter_can_be_replaced(classifier: FramingClassifier) -> None:
             return [(0, middle), (middle + 1, len(text))]
 
     document = classifier.label_document("The port. It reopened.\nShips left at noon.", Lines())
+    found = [sentence.prediction.text for sentence in document.sentences]
+    assert found == ["The port. It reopened.", "Ships left at noon."]
 
 
 def test_thresholds_move_without_the_model(classifier: FramingClassifier) -> None:

@@ -29,7 +29,11 @@ JUDGED = Path(__file__).parents[1] / "data" / "judged_sentences.jsonl"
 #: The third outlet is held out for dev, the fourth for test.
 OUTLETS = ("river_post", "hill_times", "dune_daily", "marsh_mail")
 DATA = DataRecipe(
-    dev_outlets=("dune_daily",), test_outlets=("marsh_mail",), dev_fraction=0.1, test_fraction=0.1, split_seed=5
+    dev_outlets=("dune_daily",),
+    test_outlets=("marsh_mail",),
+    dev_fraction=0.1,
+    test_fraction=0.1,
+    split_seed=5,
 )
 
 
@@ -141,4 +145,6 @@ def own_run(tiny_run: TinyRun, tmp_path: Path) -> TinyRun:
     """A copy of the tiny run that a test may spoil."""
     for name in ("run", "bundle"):
         shutil.copytree(getattr(tiny_run, "folder" if name == "run" else name), tmp_path / name)
-    return TinyRun(tmp_path / "run", tmp_path / "bundle", tiny_run.best, tiny_run.calibration, tiny_run.parity)
+    return TinyRun(
+        tmp_path / "run", tmp_path / "bundle", tiny_run.best, tiny_run.calibration, tiny_run.parity
+    )

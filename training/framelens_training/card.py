@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["write_card"]
+__all__ = ["readme_table", "write_card", "write_readme"]
 
 SCHEMA_VERSION = 1
+#: The split that the README quotes.
+README_SPLIT = "test"
 _JUDGED = (
     "The gold labels were given by language models under the codebook, blind to the source; "
     "human agreement on such labels is lower."
@@ -61,6 +63,46 @@ def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, A
     _write(bundle / "model_card.md", "\n".join(_card(quality, recipe, reports)))
 
 
+def readme_table(quality: Mapping[str, Any]) -> str:
+    """The README's table: macro-F1 on test of our model and the baselines, as Markdown.
+
+    Args:
+        quality: the content of ``quality.json``.
+    """
+    report = quality["reports"][README_SPLIT]
+    rows = []
+    for system in report["systems"]:
+        subsets = {subset["subset"]: subset for subset in system["subsets"]}
+        labels = {entry["label"]: entry["f1"] for entry in subsets["all"]["labels"]}
+        by_label = " / ".join(_number(labels[key]["value"]) for key in _LABEL_KEYS)
+        scores = (_interval(subsets[name]["macro_f1"]) for name in ("all", "natural", "unseen outlets"))
+        rows.append((system["name"], *scores, by_label))
+    sizes = {subset["subset"]: subset["n_sentences"] for subset in report["systems"][0]["subsets"]}
+    head = (
+        "macro-F1 [95 % interval]",
+        f"test, n = {sizes['all']:,}",
+        f"drawn at random, n = {sizes['natural']:,}",
+        f"unseen outlets, n = {sizes['unseen outlets']:,}",
+        "F1 state / independent / hedged",
+    )
+    return "\n".join(_table(head, rows))
+
+
+def write_readme(readme: Path, bundle: Path) -> None:
+    """Put the measured table between the README's quality marks.
+
+    Raises:
+        InputError: the bundle has no quality.json, or the README no marks.
+    """
+    quality = find_bundle(bundle).quality
+    text = readme.read_text(encoding="utf-8")
+    begin, end = (f"<!-- quality:{edge} -->" for edge in ("begin", "end"))
+    if quality is None or begin not in text or end not in text:
+        raise InputError(f"expected {begin} and {end} in {readme}, and quality.json in {bundle}")
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    _write(readme, f"{before}{begin}\n{readme_table(quality)}\n{end}{after}")
+
+
 def _write(path: Path, text: str) -> None:
     path.write_text(text.rstrip() + "\n", encoding="utf-8")
 
@@ -89,7 +131,8 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
         "",
         "Labels a sentence of English news as `state_media_framing`, `independent_reporting` or",
         "`hedged_claim`, and tags the words that speak for it. The label describes the sentence's framing,",
-        "never its truth, and no person, outlet or country. This card is written by `framelens-train card` from measured files.",
+        "never its truth, and no person, outlet or country. Written by `framelens-train card` from",
+        "measured files.",
         "",
         f"- **Digest** `{quality['model_digest']}`",
         "- **Base** all-MiniLM-L6-v2 (Apache-2.0), 22.6 million parameters"
@@ -106,9 +149,9 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
         "",
         *_table(("split", *_LABEL_KEYS, "not_applicable"), _split_rows(quality["data"]["sentences"])),
         "",
-        "Splits are by article; some outlets stand in dev alone and others in test alone. Dev decided early",
-        "stopping, pooling, thresholds and temperature; test decided nothing. Training sentences that equal or",
-        f"nearly equal one of dev, test or a sealed set were dropped: {quality['data']['dropped'] or 'none'}.",
+        "Splits are by article; some outlets stand in dev alone and others in test alone. Dev decided",
+        "early stopping, pooling, thresholds and temperature; test decided nothing. Sentences that equal or",
+        f"nearly equal one of an evaluation set were dropped: {quality['data']['dropped'] or 'none'}.",
         "",
     )
     for name, report in reports.items():

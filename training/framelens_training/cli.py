@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from framelens.errors import FramelensError
+from framelens.errors import FramelensError, MissingExtraError
 
 __all__ = ["app", "main"]
 
@@ -29,7 +29,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-_err = Console(stderr=True)
+#: What the extra ``train`` installs and a fit or an export imports.
+_NEEDED = ("torch", "transformers", "accelerate", "datasets", "sklearn", "tensorboard", "onnx", "onnxscript")
 
 RunDir = Annotated[Path, typer.Argument(help="A run directory, as `fit` wrote it.", show_default=False)]
 
@@ -58,6 +59,7 @@ def fit(
     Splits by article and by outlet, drops training sentences that stand in dev, test or a sealed
     set, and writes splits, metrics, logs and the model into the run directory.
     """
+    _check_extra()
     from framelens_training.fit import fit as run_fit
     from framelens_training.recipe import load_recipe
 
@@ -67,7 +69,7 @@ def fit(
     if seed is not None:
         settings = settings.model_copy(update={"train": settings.train.model_copy(update={"seed": seed})})
     best = run_fit(settings, out, data_dir, overwrite)
-    _err.print(f"dev macro-F1 {best['eval_macro_f1']:.4f}; the model is in {out / 'model'}")
+    _say(f"dev macro-F1 {best['eval_macro_f1']:.4f}; the model is in {out / 'model'}")
 
 
 @app.command()
@@ -76,19 +78,20 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the bundle.", show_default=False)],
 ) -> None:
     """Calibrate on dev, write fp16 weights and the ONNX graph, and put them in place if parity holds."""
+    _check_extra()
     from framelens_training.export import export as run_export
 
     calibration, parity = run_export(run, out)
-    _err.print(
+    _say(
         f"temperature {calibration.temperature:.3f}, ECE on dev {calibration.ece_before:.3f} -> "
         f"{calibration.ece_after:.3f}"
     )
     for path in parity:
-        _err.print(
+        _say(
             f"{path.path}: {path.agreement:.3%} equal labels of {path.n_sentences}, largest difference "
             f"{path.max_difference:.1e}, batch dependence {path.batch_dependence:.1e}"
         )
-    _err.print(f"the bundle is in {out}")
+    _say(f"the bundle is in {out}")
 
 
 @app.command()
@@ -101,18 +104,44 @@ def card(
             help="NAME=report.json of `framelens-eval run`; give it once a split.", show_default=False
         ),
     ],
+    readme: Annotated[
+        Path | None, typer.Option(help="A README whose quality table to renew.", show_default=False)
+    ] = None,
 ) -> None:
     """Write model_card.md and quality.json into the bundle from the measured files alone."""
-    from framelens_training.card import write_card
+    from framelens_training.card import write_card, write_readme
 
     reports = {}
     for entry in report:
         name, separator, path = entry.partition("=")
         if not separator or not Path(path).is_file():
             raise typer.BadParameter(f"expected NAME=report.json of an existing file, got {entry!r}")
-        reports[name] = json.loads(Path(path).read_text(encoding="utf-8"))
+        reports[name] = _read_report(Path(path))
     write_card(run, bundle, reports)
-    _err.print(f"wrote {bundle / 'model_card.md'} and {bundle / 'quality.json'}")
+    if readme is not None:
+        write_readme(readme, bundle)
+    _say(f"wrote {bundle / 'model_card.md'} and {bundle / 'quality.json'}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _check_extra() -> None:
+    if missing := [module for module in _NEEDED if find_spec(module) is None]:
+        raise MissingExtraError(
+            f"training needs {', '.join(missing)}, which is not installed: pip install 'framelens[train]'"
+        )
+
+
+def _read_report(path: Path) -> dict[str, Any]:
+    try:
+        report = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise typer.BadParameter(f"{path} is not JSON: {error}") from error
+    if not isinstance(report, dict):
+        raise typer.BadParameter(f"{path} is not a report of framelens-eval")
+    return report
 
 
 def main() -> None:
@@ -120,5 +149,6 @@ def main() -> None:
     try:
         app()
     except FramelensError as error:
-        _err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        # Not through rich, which would take the brackets of framelens[train] or of a path for markup.
+        typer.echo(f"framelens-train: {' '.join(str(error).split())}", err=True)
         sys.exit(2)

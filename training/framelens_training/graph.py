@@ -7,6 +7,7 @@ stored the matrix the other way round). onnxruntime folds both when it loads the
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,16 +61,21 @@ def _trace(model: FramingForSequenceClassification) -> Any:
     names = ("input_ids", "attention_mask", "token_type_ids")
     example = torch.ones(2, 8, dtype=torch.long)
     model.encoder.set_attn_implementation("eager")
-    program = torch.onnx.export(
-        _Traced(model).eval(),
-        (example, torch.ones_like(example), torch.zeros_like(example)),
-        input_names=list(names),
-        output_names=list(ONNX_OUTPUTS),
-        dynamic_shapes={name: {0: "n_sentences", 1: "n_tokens"} for name in names},
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # torch's own exporter calls what torch deprecates; nobody who exports a model can act on it.
+        warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+        # The three inputs share their axes by intent; torch warns from the second one on.
+        warnings.filterwarnings("ignore", "# The axis name: n_", UserWarning)
+        program = torch.onnx.export(
+            _Traced(model).eval(),
+            (example, torch.ones_like(example), torch.zeros_like(example)),
+            input_names=list(names),
+            output_names=list(ONNX_OUTPUTS),
+            dynamic_shapes={name: {0: "n_sentences", 1: "n_tokens"} for name in names},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     if program is None:
         raise ModelFormatError("torch.onnx.export gave no program")
     return program.model_proto

@@ -1,0 +1,65 @@
+"""The bundled model through Hugging Face's own front doors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+import framelens.hf
+from framelens import LABELS, FramingClassifier, InputError
+from framelens.bundle import find_bundle
+
+LINES = (
+    (Path(__file__).parents[1] / "data" / "judged_sentences.jsonl").read_text(encoding="utf-8").splitlines()
+)
+TEXTS = [row["text"] for row in map(json.loads, LINES) if row["label"]]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return find_bundle().folder
+
+
+def test_auto_class_loads_it_without_remote_code(folder: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    assert isinstance(model, framelens.hf.FramingForSequenceClassification)
+    assert [model.config.id2label[i] for i in range(3)] == [str(label) for label in LABELS]
+
+
+def test_pipeline_gives_the_same_named_probabilities(folder: Path, classifier: FramingClassifier) -> None:
+    pipe = pipeline("text-classification", model=str(folder), dtype=torch.float32, top_k=None)
+    ours = classifier.predict_proba(TEXTS)
+    for row, found in zip(ours, pipe(TEXTS, batch_size=8), strict=True):
+        scores = {entry["label"]: entry["score"] for entry in found}
+        np.testing.assert_allclose([scores[str(label)] for label in LABELS], row, atol=1e-4)
+
+
+def test_the_tokeniser_is_the_same(folder: Path) -> None:
+    theirs = AutoTokenizer.from_pretrained(folder)
+    ours = find_bundle().tokenizer()
+    for text in TEXTS:
+        assert theirs(text)["input_ids"] == ours.encode(text).ids
+
+
+def test_padding_and_absent_masks_change_nothing(folder: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    ids = torch.tensor([[101, 2003, 2023, 102]])
+    padded = torch.tensor([[101, 2003, 2023, 102, 0, 0]])
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0]])
+    with torch.inference_mode():
+        bare, full = model(ids), model(padded, attention_mask=mask)
+    torch.testing.assert_close(bare.logits, full.logits, atol=1e-5, rtol=0)
+    assert model(ids, return_dict=False)[0].shape == (1, 3)
+
+
+def test_an_unknown_pooling_is_refused() -> None:
+    config = framelens.hf.FramingConfig(pooling="max")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'max'"):
+        framelens.hf.FramingForSequenceClassification(config)
