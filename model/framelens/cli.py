@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from framelens import __version__
 from framelens.errors import FramelensError, InputError
 from framelens.labels import LABELS
 
@@ -28,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+_INTERRUPTED = 130
 
 
 class Unit(StrEnum):
@@ -67,6 +69,21 @@ class Format(StrEnum):
 Model = Annotated[
     str, typer.Option(help="bundled, a folder, or a Hugging Face hub id.", rich_help_panel="Model")
 ]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"framelens {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -230,8 +247,12 @@ def _consoles() -> tuple[Console, Console]:
 
 
 def _summary(counts: Any, out: str) -> str:
-    parts = [f"{counts.sentences:,} sentences of {counts.records:,} records in {out}"]
-    parts += [f"{n:,} {status}" for status, n in sorted(counts.statuses.items()) if status != "ok"]
+    records = f"{counts.records:,} record{'' if counts.records == 1 else 's'}"
+    sentences = f"{counts.sentences:,} sentence{'' if counts.sentences == 1 else 's'}"
+    parts = [f"{sentences} of {records} in {out}"]
+    parts += [
+        f"{n:,} {status.replace('_', ' ')}" for status, n in sorted(counts.statuses.items()) if status != "ok"
+    ]
     if counts.truncated:
         parts.append(f"{counts.truncated:,} truncated")
     if counts.abstained:
@@ -240,13 +261,34 @@ def _summary(counts: Any, out: str) -> str:
 
 
 def main() -> None:
-    """Run the command; an expected error is one line on stderr and exit code 2."""
+    """Run the command; an expected error is one line on stderr and exit code 2, and Ctrl-C is 130."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            # Else a full disk would be met only when Python exits, which then says so at length.
+            sys.stdout.flush()
     except FramelensError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
+    except OSError as error:
+        # A full disk or a vanished folder. Without a number it is no word of the system's but a bug.
+        if error.errno is None:
+            raise
+        _drop_output()
+        place = error.filename or "the output"
+        sys.stderr.write(f"error: {place}: {error.strerror}; make room, or write elsewhere\n")
+        sys.exit(2)
+    except SystemExit as end:
+        # Typer turns Ctrl-C into this code, and says nothing.
+        if end.code == _INTERRUPTED:
+            sys.stderr.write("interrupted\n")
+        raise
+
+
+def _drop_output() -> None:
+    """Keep Python from complaining, as it exits, of what it could not write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

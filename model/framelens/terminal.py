@@ -45,7 +45,7 @@ LABEL_WORDS = {
     Label.HEDGED_CLAIM: "hedged claim",
 }
 #: Columns of a picture or text file, and the most that is used of a terminal: longer lines read badly.
-PICTURE_WIDTH = 100
+PICTURE_WIDTH = 104
 _MARGIN = {
     Label.STATE_MEDIA_FRAMING: "state",
     Label.INDEPENDENT_REPORTING: "independent",
@@ -109,9 +109,9 @@ def render_profile(profile: Profile) -> Text:
 
 def render_legend() -> Text:
     """What the marks of a rendering mean, on one line."""
-    legend = Text("0.95 probability of the label · ", style="dim")
+    legend = Text("0.95 probability · ", style="dim")
     legend.append("underlined", style="underline")
-    return legend.append(" words that decide it · ? uncertain · – no statement of news")
+    return legend.append(" evidence · ? uncertain · – not a statement of news")
 
 
 def profile_line(profile: Profile) -> str:
@@ -182,14 +182,14 @@ def _parts(prediction: Prediction) -> tuple[Text, Text, Text]:
     """What stands at the margin of a sentence's first line, the rule beside each line, and the sentence."""
     label = prediction.label
     if label is None:
-        words, probability, colour, style = _UNLABELLED[prediction.status], "", "dim", "dim"
+        words, probability, style = _UNLABELLED[prediction.status], "", "dim"
     else:
         words, probability = _MARGIN[label], f"{prediction.probability:.2f}"
-        colour = style = _COLOURS[label]
+        style = _COLOURS[label]
     width = max(map(len, _MARGIN.values()))
-    margin = Text(f"{words:>{width}}{'?' if prediction.abstained else ' '}", style=style)
-    margin.append(f"{probability:>4}", style="dim")
-    return margin, Text(" │ ", style=colour), _body(prediction, style)
+    words = f"{words:>{width}}{'?' if prediction.abstained else ' '}"
+    margin = Text.assemble((words, style), (f"{probability:>4}", "dim"))
+    return margin, Text(" │ ", style=style), _body(prediction, style)
 
 
 def _body(prediction: Prediction, style: str) -> Text:
@@ -220,7 +220,7 @@ def render_info(content: Mapping[str, Any]) -> RenderableType:
         content: as the command builds it.
     """
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("model", str(content["model"]))
+    facts.add_row("model", Text(str(content["model"])))
     facts.add_row("digest", str(content["model_digest"]))
     facts.add_row("labels", ", ".join(content["labels"]))
     facts.add_row("reads", f"{content['max_tokens']} tokens, {content['context_sentences']} sentences before")
@@ -230,18 +230,16 @@ def render_info(content: Mapping[str, Any]) -> RenderableType:
         return Group(facts, Text("\nnothing has been measured of this model", style="dim"))
     parts: list[RenderableType] = [facts]
     for split, report in quality["reports"].items():
-        parts.append(_quality_table(split, report))
+        data = report["data"]
+        size = f"{data['n_labelled']:,} sentences, {data['n_articles']:,} articles"
+        parts.append(Text(f"\nmacro-F1 on {split}: {size}, 95 % intervals", style="bold"))
+        parts.append(_quality_table(report))
     parts.append(Text(quality["note"], style="dim"))
     return Group(*parts)
 
 
-def _quality_table(split: str, report: Mapping[str, Any]) -> Table:
-    data = report["data"]
-    table = Table(
-        title=f"\nmacro-F1 on {split}, 95 % intervals; {data['n_labelled']} sentences",
-        title_justify="left",
-        title_style="bold",
-    )
+def _quality_table(report: Mapping[str, Any]) -> Table:
+    table = Table()
     subsets = [subset["subset"] for subset in report["systems"][0]["subsets"]]
     for name in ("system", *subsets):
         table.add_column(name)
@@ -253,5 +251,5 @@ def _quality_table(split: str, report: Mapping[str, Any]) -> Table:
                 cells.append("n/a")
             else:
                 cells.append(f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]")
-        table.add_row(system["name"], *cells)
+        table.add_row(Text(system["name"]), *(Text(cell) for cell in cells))
     return table

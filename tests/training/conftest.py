@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import datasets
 import pytest
 import torch
 from tokenizers import BertWordPieceTokenizer
@@ -20,7 +22,7 @@ from framelens_training.fit import fit
 from framelens_training.recipe import DataRecipe, ModelRecipe, Recipe, TrainRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from framelens_training.calibrate import Calibration
     from framelens_training.parity import PathParity
@@ -41,7 +43,7 @@ def made_up_rows() -> list[dict[str, Any]]:
     """The judged sentences of the repository in invented articles of invented outlets.
 
     Every fourth sentence of a label goes to the same outlet, so that each outlet has all labels; an
-    article has up to three sentences. Fragments name no outlet, as in the real folder.
+    article has up to two sentences. Fragments name no outlet, as in the real folder.
     """
     rows = []
     for line in JUDGED.read_text(encoding="utf-8").splitlines():
@@ -49,7 +51,7 @@ def made_up_rows() -> list[dict[str, Any]]:
         number = int(row["id"].rsplit("-", 1)[1])
         outlet = OUTLETS[number % len(OUTLETS)]
         row |= {
-            "article": f"{outlet}:{number // (3 * len(OUTLETS))}",
+            "article": f"{outlet}:{number // (2 * len(OUTLETS))}:{row['id'][:2]}",
             "source": "made up",
             "stratum": "natural" if number % 2 else "hedge_cue",
             "sentence_index": number,
@@ -76,9 +78,28 @@ def write_rows(data_dir: Path, rows: Iterable[dict[str, Any]]) -> Path:
     return data_dir
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what `datasets` caches out of the home folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def rows() -> list[dict[str, Any]]:
+    """Rows of the made-up folder, for a test to change."""
     return made_up_rows()
+
+
+@pytest.fixture(scope="session")
+def data_recipe() -> DataRecipe:
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def make_data() -> Callable[[Path, Iterable[dict[str, Any]]], Path]:
+    return write_rows
 
 
 @pytest.fixture(scope="session")
@@ -88,12 +109,25 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT of two layers and 32 dimensions, whose vocabulary is learned from the sentences."""
+    """A random BERT of two layers and 32 dimensions, which knows the sentences' words and letters."""
     folder = tmp_path_factory.mktemp("base")
-    pieces = BertWordPieceTokenizer(lowercase=True)
-    pieces.train_from_iterator(
-        [row["text"] for row in made_up_rows()], vocab_size=600, min_frequency=1, show_progress=False
+    words = sorted(
+        {word for row in made_up_rows() for word in re.findall(r"\w+|[^\w\s]", row["text"].lower())}
     )
+    letters = sorted({letter for word in words for letter in word})
+    # Every third word is left to be spelt in pieces.
+    known = [word for at, word in enumerate(words) if at % 3 and len(word) > 1]
+    entries = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *known,
+    ]
+    pieces = BertWordPieceTokenizer({entry: at for at, entry in enumerate(entries)}, lowercase=True)
     tokenizer = BertTokenizerFast(tokenizer_object=pieces._tokenizer, do_lower_case=True)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
@@ -104,12 +138,13 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=128,
+        initializer_range=0.3,  # wide, so that two epochs of heads tell sentences apart
     )
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
 
 
-def tiny_recipe(base: Path, **model: Any) -> Recipe:
+def tiny_recipe(base: Path | str, **model: Any) -> Recipe:
     return Recipe(
         name="tiny",
         base=str(base),
@@ -117,6 +152,11 @@ def tiny_recipe(base: Path, **model: Any) -> Recipe:
         model=ModelRecipe(max_tokens=64, context_sentences=2, **model),
         train=TrainRecipe(epochs=2, batch_size=2, learning_rate=3e-3),
     )
+
+
+@pytest.fixture(scope="session")
+def make_recipe() -> Callable[..., Recipe]:
+    return tiny_recipe
 
 
 @dataclass(frozen=True)
@@ -143,8 +183,6 @@ def tiny_run(tiny_base: Path, data_dir: Path, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 def own_run(tiny_run: TinyRun, tmp_path: Path) -> TinyRun:
     """A copy of the tiny run that a test may spoil."""
-    for name in ("run", "bundle"):
-        shutil.copytree(getattr(tiny_run, "folder" if name == "run" else name), tmp_path / name)
-    return TinyRun(
-        tmp_path / "run", tmp_path / "bundle", tiny_run.best, tiny_run.calibration, tiny_run.parity
-    )
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    shutil.copytree(tiny_run.bundle, tmp_path / "bundle")
+    return replace(tiny_run, folder=tmp_path / "run", bundle=tmp_path / "bundle")

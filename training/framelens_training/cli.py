@@ -52,6 +52,14 @@ def fit(
     seed: Annotated[
         int | None, typer.Option(help="Another seed than the recipe's.", show_default=False)
     ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="SECTION.FIELD=VALUE, such as model.pooling=mean, in place of the recipe's; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")] = False,
 ) -> None:
     """Fit a recipe; the best epoch by dev macro-F1 is kept.
@@ -63,11 +71,12 @@ def fit(
     from framelens_training.fit import fit as run_fit
     from framelens_training.recipe import load_recipe
 
-    settings = load_recipe(recipe)
+    changes = list(change or ())
     if base is not None:
-        settings = settings.model_copy(update={"base": base})
+        changes.append(f"base={base}")
     if seed is not None:
-        settings = settings.model_copy(update={"train": settings.train.model_copy(update={"seed": seed})})
+        changes.append(f"train.seed={seed}")
+    settings = load_recipe(recipe, changes)
     best = run_fit(settings, out, data_dir, overwrite)
     _say(f"dev macro-F1 {best['eval_macro_f1']:.4f}; the model is in {out / 'model'}")
 

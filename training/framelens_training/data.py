@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,18 +138,42 @@ def split_of(article: str, outlet_id: str | None, recipe: DataRecipe) -> str:
     return "dev" if draw < recipe.test_fraction + recipe.dev_fraction else "train"
 
 
-def split_sentences(rows: Dataset, recipe: DataRecipe, sealed: Path | None = None) -> Splits:
-    """Split by article and outlet, then drop from train what leaks from dev, test or sealed sets.
+def _units(rows: Dataset, recipe: DataRecipe) -> list[tuple[str, str | None]]:
+    """The article and the outlet by which each row is split.
 
     An article's outlet is known from its labelled sentences, also for its fragments, which name none.
+    Headlines gathered without their articles stand under one name for several outlets: each outlet's are
+    one article then, and a row that names none goes with a held-out outlet, which may be its own.
+    """
+    outlets: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["outlet_id"]:
+            outlets[row["article"]].add(row["outlet_id"])
+
+    def held(outlet: str) -> tuple[bool, bool, str]:
+        return outlet in recipe.test_outlets, outlet in recipe.dev_outlets, outlet
+
+    def unit(article: str, outlet: str | None) -> tuple[str, str | None]:
+        known = outlets[article]
+        if len(known) < 2:
+            return article, next(iter(known), None)
+        outlet = outlet or max(known, key=held)
+        return f"{article}:{outlet}", outlet
+
+    return [unit(row["article"], row["outlet_id"]) for row in rows]
+
+
+def split_sentences(rows: Dataset, recipe: DataRecipe, sealed: Path | None = None) -> Splits:
+    """Split by article and outlet, then drop from train what leaks from dev, test or sealed sets.
 
     Args:
         rows: from `load_annotated`.
         recipe: which outlets and shares are held out.
         sealed: fingerprints of further evaluation sets.
     """
-    outlets = {row["article"]: row["outlet_id"] for row in rows if row["outlet_id"]}
-    parts = [split_of(article, outlets.get(article), recipe) for article in rows["article"]]
+    units = _units(rows, recipe)
+    parts = [split_of(article, outlet, recipe) for article, outlet in units]
+    rows = rows.remove_columns("article").add_column("article", [article for article, _ in units])
     picked = {name: rows.select([i for i, part in enumerate(parts) if part == name]) for name in SPLITS}
     closed = read_fingerprints(sealed) if sealed else set()
     dev_known, test_known = fingerprints(picked["dev"]["text"]), fingerprints(picked["test"]["text"])

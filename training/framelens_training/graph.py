@@ -7,6 +7,7 @@ stored the matrix the other way round). onnxruntime folds both when it loads the
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +50,17 @@ def weightless_graph(model: FramingForSequenceClassification) -> bytes:
         A serialised ONNX model of about 0.1 MB.
 
     Raises:
-        ModelFormatError: a large constant of the graph is no parameter of the model.
+        ModelFormatError: a large constant of the graph is no parameter of the model, or a parameter is
+            not in the graph.
     """
-    parameters = {name: p.detach().numpy() for name, p in model.state_dict().items()}
-    graph = _trace(model)
+    # The exporter keeps one of several equal tensors, such as zeros in two biases, and parameters are
+    # found again by their values: so a stand-in is traced, no two of whose weights are equal.
+    stand_in = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in stand_in.parameters():
+        torch.nn.init.uniform_(parameter, generator=generator)
+    parameters = {name: p.detach().numpy() for name, p in stand_in.state_dict().items()}
+    graph = _trace(stand_in)
     _take_out_weights(graph.graph, parameters)
     return bytes(graph.SerializeToString())
 
@@ -103,6 +111,8 @@ def _take_out_weights(graph: Any, parameters: dict[str, np.ndarray[Any, Any]]) -
         casts.append(helper.make_node("Cast", [name], [wide], to=TensorProto.FLOAT))
         if transposed:
             casts.append(helper.make_node("Transpose", [wide], [tensor.name], perm=[1, 0]))
+    if missing := parameters.keys() - {tensor.name for tensor in kept}:
+        raise ModelFormatError(f"the exporter left out {', '.join(sorted(missing))}")
     del graph.initializer[:]
     graph.initializer.extend(kept)
     nodes = [*casts, *graph.node]
@@ -129,8 +139,6 @@ def _find(
     own = name.removeprefix("model.")
     if own in parameters and np.array_equal(parameters[own], values):
         return own, False
-    if values.size < _SMALL:
-        return None
     for parameter, weight in parameters.items():
         if weight.shape == values.shape and np.array_equal(weight, values):
             return parameter, False

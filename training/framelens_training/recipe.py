@@ -5,11 +5,14 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framelens.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["DataRecipe", "ModelRecipe", "Recipe", "TrainRecipe", "load_recipe"]
 
@@ -74,8 +77,13 @@ class Recipe(_Section):
     train: TrainRecipe = TrainRecipe()
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe by the name of a shipped one or by path.
+
+    Args:
+        name_or_path: such as ``minilm``, or a path that ends in ``.toml``.
+        changes: ``SECTION.FIELD=VALUE`` that replace what the file says; a value is read as TOML, and
+            as a string where it is none.
 
     Raises:
         InputError: no such recipe, broken TOML, or a field that is unknown or out of range.
@@ -85,7 +93,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     if path.suffix == ".toml":
         if not path.is_file():
             raise InputError(f"no recipe at {path}")
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     else:
         resource = shipped / f"{name_or_path}.toml"
         if not resource.is_file():
@@ -95,12 +103,28 @@ def load_recipe(name_or_path: str) -> Recipe:
             raise InputError(
                 f"no recipe named {name_or_path!r}; shipped are {', '.join(names)}, or give a path to a .toml"
             )
-        text = resource.read_text(encoding="utf-8")
+        content = resource.read_bytes()
     try:
-        return Recipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name_or_path} is not valid TOML: {error}") from error
+        fields = tomllib.loads(content.decode())
+        for change in changes:
+            _apply(change, fields)
+        return Recipe.model_validate(fields)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{name_or_path} is not valid TOML in UTF-8: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise InputError(f"{name_or_path}: {field}: {first['msg']} (got {first['input']!r})") from error
+
+
+def _apply(change: str, fields: dict[str, Any]) -> None:
+    name, equals, value = change.partition("=")
+    *sections, field = name.split(".")
+    if not equals or len(sections) > 1:
+        raise InputError(f"expected SECTION.FIELD=VALUE, such as model.pooling=mean, got {change!r}")
+    for section in sections:
+        fields = fields.setdefault(section, {})
+    try:
+        fields[field] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        fields[field] = value
