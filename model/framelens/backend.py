@@ -82,11 +82,13 @@ class OnnxBackend:
         weights = bundle.weights()
         values = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()}
         options.add_external_initializers(list(values), list(values.values()))
+        errors = ort.capi.onnxruntime_pybind11_state
         try:
             self._session = ort.InferenceSession(bundle.graph, options, providers=[provider])
-        except (ort.capi.onnxruntime_pybind11_state.Fail, RuntimeError) as error:
+        except (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf) as error:
+            reason = str(error).strip().splitlines()[0]
             raise ModelFormatError(
-                f"{bundle.folder}: model.onnx does not fit model.safetensors; export them again ({error})"
+                f"{bundle.folder}: model.onnx does not fit model.safetensors; export them again ({reason})"
             ) from error
         self._inputs = {entry.name for entry in self._session.get_inputs()}
 

@@ -83,11 +83,18 @@ class Bundle:
 
     @property
     def quality(self) -> dict[str, Any] | None:
-        """What was measured of this model (``quality.json``); None where nothing was."""
+        """What was measured of this model (``quality.json``); None where nothing was.
+
+        Raises:
+            ModelFormatError: the file is no JSON.
+        """
         path = self.folder / "quality.json"
         if not path.is_file():
             return None
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            content: dict[str, Any] = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise ModelFormatError(f"{path} is damaged: {error}") from error
         return content
 
     def tokenizer(self) -> Tokenizer:
@@ -97,10 +104,19 @@ class Bundle:
         return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
 
     def weights(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The weights by name, in the precision that they are stored in."""
+        """The weights by name, in the precision that they are stored in.
+
+        Raises:
+            ModelFormatError: the file is damaged.
+        """
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        return dict(load_file(self.folder / "model.safetensors"))
+        path = self.folder / "model.safetensors"
+        try:
+            return dict(load_file(path))
+        except SafetensorError as error:
+            raise ModelFormatError(f"{path} is damaged, get the model again: {error}") from error
 
 
 def find_bundle(model: str | Path = BUNDLED, revision: str | None = None) -> Bundle:

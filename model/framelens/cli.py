@@ -186,7 +186,7 @@ def label(
             text_column=text_column,
             id_column=id_column,
             context_column=context_column,
-            title="framelens label --example" if example else None,
+            name="example.md" if example else None,
         )
         # Loading the model takes longest, so a mistake in the names is told first.
         check_job(job)

@@ -16,17 +16,23 @@ if TYPE_CHECKING:
 
 __all__ = ["evidence_spans"]
 
+#: A span grows over tokens that reach this share of the threshold.
+GROWTH = 0.5
+
 
 def evidence_spans(
     text: str, tokens: Sequence[tuple[int, int, int]], cue_probabilities: FloatArray, threshold: float
 ) -> tuple[Evidence, ...]:
-    """Spans whose tokens reach the threshold, grown to whole words and joined across one character.
+    """Spans around tokens that reach the threshold, grown to whole words and joined across one character.
+
+    A span holds neighbouring tokens that reach half the threshold, and is kept if one of them reaches
+    all of it: one threshold alone gives scattered single words.
 
     Args:
         text: the sentence.
         tokens: (position, start, end) of each token of the sentence, in order.
         cue_probabilities: (n_tokens, n_cues + 1), rows summing to 1.
-        threshold: least probability of a token's best cue, in [0, 1].
+        threshold: least probability of the best cue of a span's surest token, in [0, 1].
 
     Returns:
         Spans in order, without overlap.
@@ -37,7 +43,7 @@ def evidence_spans(
         return ()
     runs: list[tuple[int, int, int, list[float]]] = []
     for position, start, end in tokens:
-        if scores[position] < threshold or start == end:
+        if scores[position] < threshold * GROWTH or start == end:
             continue
         kind, score = int(best[position]), float(scores[position])
         start, end = _whole_words(text, start, end)
@@ -51,7 +57,9 @@ def evidence_spans(
         else:
             runs.append((start, end, kind, [score]))
     return tuple(
-        Evidence(start, end, CUE_KINDS[kind], float(np.mean(found))) for start, end, kind, found in runs
+        Evidence(start, end, CUE_KINDS[kind], float(np.mean(found)))
+        for start, end, kind, found in runs
+        if max(found) >= threshold
     )
 
 

@@ -47,7 +47,7 @@ class FramingConfig(PreTrainedConfig):
         calibration_temperature: divisor of the label logits, > 0 (Guo et al. 2017, sec. 4.2).
         max_tokens: longest (sentence, context) pair, special tokens included.
         context_sentences: how many sentences before a sentence the model was trained to read.
-        evidence_threshold: a token is evidence when its most probable cue reaches this probability.
+        evidence_threshold: a span is evidence when its surest token's cue reaches this probability.
         scope_threshold: a text with a smaller probability of being in scope is not labelled.
     """
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import io
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -27,7 +27,7 @@ from framelens.terminal import (
     to_html,
     to_svg,
 )
-from framelens.writers import check_output, open_writer, result_row
+from framelens.writers import check_output, open_writer, replacing, result_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ class LabelJob:
         format: of the output; None goes by its suffix.
         unit: ``auto`` splits articles into sentences and takes a table's texts as one each.
         text_column, id_column, context_column: see `framelens.readers.read_records`.
-        title: heading of a rendering of a single input; None shows its name.
+        name: what a single article is called in the output; None calls it as ``inputs`` does.
     """
 
     inputs: tuple[str, ...]
@@ -66,7 +66,7 @@ class LabelJob:
     text_column: str | None = None
     id_column: str | None = None
     context_column: str | None = None
-    title: str | None = None
+    name: str | None = None
 
     @property
     def columns(self) -> dict[str, str | None]:
@@ -114,7 +114,7 @@ def run_job(
             _tabulate(job, columns, labelled)
     if job.output != STDOUT:
         manifest = build_manifest(
-            arguments=asdict(job) | settings,
+            arguments=asdict(job) | {"inputs": [job.name] if job.name else job.inputs} | settings,
             model_digest=classifier.digest,
             inputs=described,
             counts=counts,
@@ -155,6 +155,8 @@ def _label(
 ) -> Iterator[LabelledRecord]:
     for unit, group in groupby(infos, key=lambda info: _unit(job, info)):
         records = read_records([info.source for info in group], **job.columns)
+        if job.name is not None:
+            records = (replace(record, doc_id=job.name) for record in records)
         yield from label_records(classifier, records, unit)
 
 
@@ -240,7 +242,7 @@ def _render(job: LabelJob, picture: str, pages: Iterator[RenderableType], out: C
                 console.print(page, width=min(console.width, PICTURE_WIDTH))
             return
         others = len(job.inputs) - 1
-        title = job.title or shown(job.inputs[0]) + (f" and {others:,} more" if others else "")
+        title = job.name or shown(job.inputs[0]) + (f" and {others:,} more" if others else "")
         whole = Group(*pages)
         console.file.write(to_svg(whole, title) if picture == "svg" else to_html(whole, title))
         console.file.flush()
@@ -263,7 +265,7 @@ def _pages(labelled: Iterator[LabelledRecord], job: LabelJob, counts: Counts) ->
             yield render_sentences(entry.document.sentences)
         else:
             doc_id = entry.record.doc_id
-            yield render_document(entry.document, None if (doc_id,) == job.inputs else shown(doc_id))
+            yield render_document(entry.document, None if len(job.inputs) == 1 else shown(doc_id))
     if unit == "sentence" or counts.records > 1:
         yield ""
         yield Text.assemble("" if unit == "sentence" else "in all ", render_profile(counts.profile))
@@ -276,11 +278,8 @@ def _opened(output: str, out: Console) -> Iterator[Console]:
     if output == STDOUT:
         yield out
         return
-    target = Path(output).resolve()
-    temporary = target.with_name(f".framelens-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            yield Console(file=file, width=PICTURE_WIDTH, color_system=None)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(Path(output).resolve()) as stream:
+        file = io.TextIOWrapper(stream, encoding="utf-8")
+        yield Console(file=file, width=PICTURE_WIDTH, color_system=None)
+        # Flushes; the stream is closed by its owner.
+        file.detach()

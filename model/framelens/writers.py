@@ -46,6 +46,7 @@ __all__ = [
     "check_output",
     "open_writer",
     "own_column",
+    "replacing",
     "result_row",
 ]
 
@@ -177,7 +178,7 @@ def open_writer(
             stream: BinaryIO = sys.stdout.buffer
             streams.callback(stream.flush)
         else:
-            stream = streams.enter_context(_replacing(Path(name).resolve(), compression))
+            stream = streams.enter_context(replacing(Path(name).resolve(), compression))
         with ExitStack() as stack:
             writer = format_writer(kind, stream, name, own, stack)
             yield writer
@@ -228,8 +229,15 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _replacing(target: Path, compression: str) -> Iterator[BinaryIO]:
-    """A stream into a file beside the target, which takes its place at the end."""
+def replacing(target: Path, compression: str = "") -> Iterator[BinaryIO]:
+    """A stream into a file beside the target, which takes its place at the end.
+
+    Leaving the ``with`` block by an exception leaves nothing behind and an older file untouched.
+
+    Args:
+        target: the file; its folder exists.
+        compression: empty, ``.gz`` or ``.zst``.
+    """
     temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:

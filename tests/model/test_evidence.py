@@ -33,6 +33,15 @@ def test_neighbouring_tokens_join() -> None:
     assert spans({2: (0.9, 0), 3: (0.7, 0), 4: (0.8, 0)}) == [("puppet clique", "state_cue", 0.8)]
 
 
+def test_a_span_grows_over_tokens_that_reach_half_the_threshold() -> None:
+    assert [text for text, _, _ in spans({2: (0.3, 0), 3: (0.6, 0), 4: (0.25, 0)})] == ["puppet clique"]
+    assert [text for text, _, _ in spans({3: (0.6, 0), 4: (0.24, 0)})] == ["puppet"]
+
+
+def test_a_span_without_a_sure_token_is_none() -> None:
+    assert spans({2: (0.4, 0), 3: (0.45, 0), 5: (0, 0.8)}) == [("reportedly", "hedge_cue", 0.8)]
+
+
 def test_kinds_stay_apart() -> None:
     assert spans({4: (0.6, 0.1), 5: (0.1, 0.9)}) == [
         ("clique", "state_cue", 0.6),

@@ -38,7 +38,7 @@ class Calibration:
         temperature: divisor of the label logits, > 0.
         ece_before: expected calibration error on dev at temperature 1, in [0, 1].
         ece_after: the same at ``temperature``.
-        evidence_threshold: least probability of a cue for a token to be evidence.
+        evidence_threshold: least probability of the cue of a span's surest token.
         evidence_f1: character-level F1 of the evidence against the judges' cues.
         scope_threshold: least probability of being in scope for a text to be labelled.
         n_sentences: labelled sentences that this was measured on.
