@@ -22,7 +22,7 @@ __all__ = ["Backend", "BackendName", "OnnxBackend", "Precision", "Scores", "Torc
 
 BackendName = Literal["onnx", "torch"]
 Precision = Literal["fp32", "bf16"]
-ONNX_OUTPUTS = ("logits", "cue_logits", "scope_logits")
+ONNX_OUTPUTS = ("logits", "cue_logits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,10 @@ class Scores:
     Attributes:
         logits: (n_sentences, n_labels), already divided by the calibration's temperature.
         cue_logits: (n_sentences, n_tokens, n_cues + 1).
-        scope_logits: (n_sentences,); positive where the codebook applies.
     """
 
     logits: FloatArray
     cue_logits: FloatArray
-    scope_logits: FloatArray
 
 
 class Backend(Protocol):
@@ -133,7 +131,7 @@ class TorchBackend:
         feed = {name: torch.from_numpy(array).to(self._device) for name, array in batch.arrays().items()}
         with torch.inference_mode():
             output = self._model(**feed)
-        parts = (output.logits, output.cue_logits, output.scope_logits)
+        parts = (output.logits, output.cue_logits)
         return Scores(*(np.asarray(part.float().cpu().numpy()) for part in parts))
 
 

@@ -43,7 +43,6 @@ class BundleConfig(BaseModel):
     max_tokens: int = Field(ge=8)
     context_sentences: int = Field(ge=0, le=8)
     evidence_threshold: float = Field(ge=0, le=1)
-    scope_threshold: float = Field(ge=0, le=1)
 
 
 @dataclass(frozen=True)

@@ -276,13 +276,9 @@ class FramingClassifier:
             scores = self._backend.run(collate(pairs, self._encoder.pad_id))
             probabilities = _softmax(scores.logits)
             cues = _softmax(scores.cue_logits)
-            in_scope = 1.0 / (1.0 + np.exp(-scores.scope_logits))
             for row, i in enumerate(batch):
                 text = window[todo[i]][0]
-                if in_scope[row] < self._bundle.config.scope_threshold:
-                    found[todo[i]] = Prediction(text, None, status=Status.NOT_APPLICABLE)
-                else:
-                    found[todo[i]] = self._prediction(text, pairs[row], probabilities[row], cues[row])
+                found[todo[i]] = self._prediction(text, pairs[row], probabilities[row], cues[row])
         return [prediction for prediction in found if prediction is not None]
 
     def _prediction(

@@ -1,10 +1,9 @@
 """The model class, in Hugging Face form; importing it registers it with the Auto classes.
 
-One encoder, one forward pass, three small heads:
+One encoder, one forward pass, two small heads:
 
 * ``classifier``: the sentence label, logits of shape (n_sentences, n_labels);
-* ``cue_tagger``: a tag for every token, logits of shape (n_sentences, n_tokens, n_cues + 1);
-* ``scope``: whether the codebook applies to the text at all, one logit a sentence.
+* ``cue_tagger``: a tag for every token, logits of shape (n_sentences, n_tokens, n_cues + 1).
 
 >>> import framelens.hf                                                    # doctest: +SKIP
 >>> AutoModelForSequenceClassification.from_pretrained("path/to/model")    # doctest: +SKIP
@@ -48,7 +47,6 @@ class FramingConfig(PreTrainedConfig):
         max_tokens: longest (sentence, context) pair, special tokens included.
         context_sentences: how many sentences before a sentence the model was trained to read.
         evidence_threshold: a span is evidence when its surest token's cue reaches this probability.
-        scope_threshold: a text with a smaller probability of being in scope is not labelled.
     """
 
     model_type = "framelens"
@@ -63,7 +61,6 @@ class FramingConfig(PreTrainedConfig):
         max_tokens: int = 256,
         context_sentences: int = 0,
         evidence_threshold: float = 0.5,
-        scope_threshold: float = 0.5,
         **kwargs: Any,
     ) -> None:
         if isinstance(encoder, dict):
@@ -76,7 +73,6 @@ class FramingConfig(PreTrainedConfig):
         self.max_tokens = max_tokens
         self.context_sentences = context_sentences
         self.evidence_threshold = evidence_threshold
-        self.scope_threshold = scope_threshold
         self.cue_tags = list(CUE_TAGS)
         kwargs.pop("cue_tags", None)
         kwargs["id2label"] = {i: str(label) for i, label in enumerate(LABELS)}
@@ -91,18 +87,16 @@ class FramingOutput(ModelOutput):
     Attributes:
         logits: (n_sentences, n_labels), already divided by the temperature.
         cue_logits: (n_sentences, n_tokens, n_cues + 1).
-        scope_logits: (n_sentences,); positive when the codebook applies.
         pooled: (n_sentences, hidden_size), the sentence vector that the heads read.
     """
 
     logits: Tensor | None = None
     cue_logits: Tensor | None = None
-    scope_logits: Tensor | None = None
     pooled: Tensor | None = None
 
 
 class FramingForSequenceClassification(PreTrainedModel):
-    """Encoder with a label head, a cue tagger and a scope head."""
+    """Encoder with a label head and a cue tagger."""
 
     config_class = FramingConfig
     base_model_prefix = "encoder"
@@ -120,7 +114,6 @@ class FramingForSequenceClassification(PreTrainedModel):
             self.pool_scores = nn.Linear(width, 1)
         self.classifier = nn.Linear(width, len(LABELS))
         self.cue_tagger = nn.Linear(width, len(CUE_TAGS))
-        self.scope = nn.Linear(width, 1)
         self.post_init()
 
     def forward(
@@ -148,11 +141,9 @@ class FramingForSequenceClassification(PreTrainedModel):
             inputs["token_type_ids"] = token_type_ids
         tokens = self.encoder(**inputs).last_hidden_state
         pooled = self._pool(tokens, attention_mask * (1 - token_type_ids))
-        features = self.dropout(pooled)
         output = FramingOutput(
-            logits=self.classifier(features) / self.config.calibration_temperature,
+            logits=self.classifier(self.dropout(pooled)) / self.config.calibration_temperature,
             cue_logits=self.cue_tagger(self.dropout(tokens)),
-            scope_logits=self.scope(features).squeeze(-1),
             pooled=pooled,
         )
         return output if return_dict else output.to_tuple()

@@ -1,8 +1,8 @@
 """Text that the codebook does not apply to, told by its form alone.
 
 Bylines, credits, captions, boilerplate, navigation, pure questions and scraps without a verb-like
-shape carry no claim that could be framed. The rules here are deliberately few and narrow: what they
-catch is nearly always out of scope, and the model's scope head finds the rest.
+shape carry no claim that could be framed. The rules are few and narrow on purpose: a sentence that is
+refused a label is lost to a corpus study, while a fragment with a label is one error among others.
 """
 
 from __future__ import annotations

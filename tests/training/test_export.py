@@ -95,7 +95,6 @@ def test_the_config_carries_what_was_chosen_on_dev(tiny_run) -> None:
     chosen = tiny_run.calibration
     assert config.calibration_temperature == pytest.approx(chosen.temperature)
     assert config.evidence_threshold == chosen.evidence_threshold
-    assert config.scope_threshold == chosen.scope_threshold
     assert (config.max_tokens, config.context_sentences) == (64, 2)
     dev = (tiny_run.folder / "splits" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
     assert chosen.n_sentences == sum(json.loads(line)["label"] is not None for line in dev)

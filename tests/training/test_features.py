@@ -17,8 +17,8 @@ from framelens_training.features import (
     IGNORE,
     STATE_TAG,
     Collator,
-    ContextDropout,
     cue_tags,
+    hide_contexts,
     sentence_features,
 )
 
@@ -63,10 +63,9 @@ def test_cue_tags(cue: tuple[int, int] | None, label: str | None, expected: list
 def test_targets_are_those_of_the_judges(judged: Dataset, encoder: PairEncoder) -> None:
     for row, feature in zip(judged, sentence_features(judged, encoder, context=True), strict=True):
         if row["label"] is None:
-            assert (feature["label"], feature["rule"], feature["scope"]) == (IGNORE, IGNORE, 0.0)
+            assert (feature["label"], feature["rule"]) == (IGNORE, IGNORE)
             continue
         assert (LABELS[feature["label"]], RULES[feature["rule"]]) == (row["label"], row["rule"])
-        assert feature["scope"] == 1.0
         tagged = [
             row["text"][s:e]
             for (_, s, e), tag in zip(feature["pair"].tokens, feature["tags"], strict=True)
@@ -96,9 +95,8 @@ def test_collator_pads_and_ignores_what_is_no_token_of_a_sentence(
     n, width = len(features), max(len(feature["pair"]) for feature in features)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
         **dict.fromkeys(("input_ids", "attention_mask", "token_type_ids", "cue_labels"), (n, width)),
-        **dict.fromkeys(("labels", "rules", "scopes"), (n,)),
+        **dict.fromkeys(("labels", "rules"), (n,)),
     }
-    assert batch["scopes"].dtype == torch.float32
     assert {batch[name].dtype for name in ("input_ids", "labels", "rules", "cue_labels")} == {torch.int64}
     assert bool((batch["token_type_ids"] == 1).any())
     for row, feature in enumerate(features):
@@ -115,26 +113,21 @@ def test_collator_pads_and_ignores_what_is_no_token_of_a_sentence(
     assert bool((batch["cue_labels"][batch["attention_mask"] == 0] == IGNORE).all())
 
 
-def drawn(share: float, seed: int, readings: int = 400) -> list[bool]:
-    """Whether each reading hid the context."""
-    sentences = ContextDropout([{"context": True}], [{"context": False}], share, seed)
-    return [not sentences[0]["context"] for _ in range(readings)]
+def hidden(share: float, seed: int, n: int = 400) -> list[bool]:
+    """Which of n sentences lose their context."""
+    paired, lone = ([{"at": i, "context": kind} for i in range(n)] for kind in (True, False))
+    shown = hide_contexts(paired, lone, share, seed)
+    assert [feature["at"] for feature in shown] == list(range(n))
+    return [not feature["context"] for feature in shown]
 
 
-def test_context_dropout_hides_none_all_or_a_share() -> None:
-    assert not any(drawn(0.0, 0))
-    assert all(drawn(1.0, 0))
+def test_contexts_are_hidden_from_none_all_or_a_share() -> None:
+    assert not any(hidden(0.0, 0))
+    assert all(hidden(1.0, 0))
     # Five standard deviations of 400 draws.
-    assert abs(sum(drawn(0.3, 0)) - 120) < 5 * (400 * 0.3 * 0.7) ** 0.5
+    assert abs(sum(hidden(0.3, 0)) - 120) < 5 * (400 * 0.3 * 0.7) ** 0.5
 
 
-def test_context_dropout_is_drawn_by_its_seed() -> None:
-    assert drawn(0.5, 7) == drawn(0.5, 7)
-    assert drawn(0.5, 7) != drawn(0.5, 8)
-
-
-def test_context_dropout_keeps_sentences_in_place() -> None:
-    paired, lone = ([{"at": i, "context": kind} for i in range(5)] for kind in (True, False))
-    sentences = ContextDropout(paired, lone, 0.5, 0)
-    assert len(sentences) == 5
-    assert [sentences[i]["at"] for i in range(5)] == list(range(5))
+def test_hidden_contexts_are_drawn_by_their_seed() -> None:
+    assert hidden(0.5, 7) == hidden(0.5, 7)
+    assert hidden(0.5, 7) != hidden(0.5, 8)

@@ -93,7 +93,7 @@ def bench(tiny_base: Path, make_recipe: Any, rows: list[dict[str, Any]]) -> Benc
     return Bench(make_recipe(tiny_base), rows)
 
 
-HEADS = ("model.classifier", "model.cue_tagger", "rule_head", "model.scope")
+HEADS = ("model.classifier", "model.cue_tagger", "rule_head")
 
 
 def moved(gradients: dict[str, torch.Tensor]) -> set[str]:
@@ -104,10 +104,10 @@ def test_labelled_sentences_move_every_head(bench: Bench) -> None:
     assert moved(bench.gradients(bench.batch(4, 0))) == set(HEADS)
 
 
-def test_fragments_alone_move_the_scope_head_alone(bench: Bench) -> None:
+def test_fragments_alone_move_nothing(bench: Bench) -> None:
     gradients = bench.gradients(bench.batch(0, 5))
     assert all(bool(torch.isfinite(found).all()) for found in gradients.values())
-    assert moved(gradients) == {"model.scope"}
+    assert moved(gradients) == set()
 
 
 def test_fragments_beside_sentences_do_not_move_the_label_head(bench: Bench) -> None:
@@ -119,7 +119,7 @@ def test_fragments_beside_sentences_do_not_move_the_label_head(bench: Bench) -> 
 
 def test_label_weights_and_smoothing_reach_the_loss(bench: Bench) -> None:
     batch = bench.batch(6, 2)
-    only_labels = {"rule_weight": 0.0, "cue_weight": 0.0, "scope_weight": 0.0}
+    only_labels = {"rule_weight": 0.0, "cue_weight": 0.0}
     weights = torch.tensor([0.5, 1.0, 2.5])
     model = bench.fit_model.model
     weighted = FitModel(model, TrainRecipe(label_smoothing=0.2, **only_labels), weights).eval()
@@ -133,8 +133,8 @@ def test_label_weights_and_smoothing_reach_the_loss(bench: Bench) -> None:
     torch.testing.assert_close(output["loss"], expected)
 
 
-@pytest.mark.parametrize("part", ["rule_weight", "cue_weight", "scope_weight"])
+@pytest.mark.parametrize("part", ["rule_weight", "cue_weight"])
 def test_a_weight_of_zero_switches_its_loss_off(bench: Bench, part: str) -> None:
-    head = {"rule_weight": "rule_head", "cue_weight": "model.cue_tagger", "scope_weight": "model.scope"}[part]
+    head = {"rule_weight": "rule_head", "cue_weight": "model.cue_tagger"}[part]
     bench.fit_model._recipe = TrainRecipe(**{part: 0.0})
     assert moved(bench.gradients(bench.batch(4, 2))) == set(HEADS) - {head}

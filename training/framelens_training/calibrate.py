@@ -1,4 +1,4 @@
-"""What is set on dev after the fit: the temperature and the two thresholds."""
+"""What is set on dev after the fit: the temperature and the threshold of evidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from framelens.encoding import PairEncoder, collate
 from framelens.evidence import evidence_spans
 from framelens.labels import LABELS
-from framelens.scope import out_of_scope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +39,6 @@ class Calibration:
         ece_after: the same at ``temperature``.
         evidence_threshold: least probability of the cue of a span's surest token.
         evidence_f1: character-level F1 of the evidence against the judges' cues.
-        scope_threshold: least probability of being in scope for a text to be labelled.
         n_sentences: labelled sentences that this was measured on.
     """
 
@@ -49,7 +47,6 @@ class Calibration:
     ece_after: float
     evidence_threshold: float
     evidence_f1: float
-    scope_threshold: float
     n_sentences: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +97,7 @@ def expected_calibration_error(probabilities: FloatArray, labels: IntArray) -> f
 
 
 def calibrate(model: FramingForSequenceClassification, encoder: PairEncoder, dev: Dataset) -> Calibration:
-    """Choose temperature and thresholds on dev.
+    """Choose temperature and threshold on dev.
 
     Args:
         model: fitted, with a temperature of 1, on the CPU.
@@ -109,7 +106,7 @@ def calibrate(model: FramingForSequenceClassification, encoder: PairEncoder, dev
     """
     context = model.config.context_sentences > 0
     pairs = encoder.encode([(row["text"], row["context"] if context else None) for row in dev])
-    logits, cues, scope = _forward(model, pairs, encoder.pad_id)
+    logits, cues = _forward(model, pairs, encoder.pad_id)
     in_scope = np.array([label is not None for label in dev["label"]])
     labels = np.array([LABELS.index(label) for label in dev["label"] if label is not None])
     temperature = fit_temperature(logits[in_scope], labels)
@@ -120,24 +117,22 @@ def calibrate(model: FramingForSequenceClassification, encoder: PairEncoder, dev
         ece_after=expected_calibration_error(_softmax(logits[in_scope] / temperature), labels),
         evidence_threshold=threshold,
         evidence_f1=f1,
-        scope_threshold=_scope_threshold(dev["text"], in_scope, scope),
         n_sentences=len(labels),
     )
 
 
 def _forward(
     model: FramingForSequenceClassification, pairs: Sequence[EncodedPair], pad_id: int
-) -> tuple[FloatArray, list[FloatArray], FloatArray]:
-    """Label logits, cue probabilities of each pair's tokens, and probabilities of being in scope."""
-    logits, cues, scope = [], [], []
+) -> tuple[FloatArray, list[FloatArray]]:
+    """Label logits, and cue probabilities of each pair's tokens."""
+    logits, cues = [], []
     for start in range(0, len(pairs), BATCH):
         batch = collate(pairs[start : start + BATCH], pad_id)
         with torch.inference_mode():
             output = model(**{name: torch.from_numpy(array) for name, array in batch.arrays().items()})
         logits.append(output.logits.numpy())
         cues.extend(output.cue_logits.softmax(-1).numpy())
-        scope.append(output.scope_logits.sigmoid().numpy())
-    return np.concatenate(logits), cues, np.concatenate(scope)
+    return np.concatenate(logits), cues
 
 
 def _evidence_threshold(
@@ -161,19 +156,6 @@ def _evidence_threshold(
         if f1 > best[1]:
             best = (float(threshold), f1)
     return best
-
-
-def _scope_threshold(texts: Sequence[str], in_scope: np.ndarray[Any, Any], scope: FloatArray) -> float:
-    """The threshold of best F1 in finding what is out of scope, together with the rules of form."""
-    ruled = np.array([out_of_scope(text) for text in texts])
-    best = (0.5, -1.0)
-    for threshold in np.arange(0.05, 0.75, 0.05).round(2):
-        said = ruled | (scope < threshold)
-        hit = int((said & ~in_scope).sum())
-        f1 = 2 * hit / max(1, int(said.sum()) + int((~in_scope).sum()))
-        if f1 > best[1]:
-            best = (float(threshold), f1)
-    return best[0]
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -61,7 +61,6 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
     calibration = calibrate(model, encoder, splits["dev"])
     model.config.calibration_temperature = calibration.temperature
     model.config.evidence_threshold = calibration.evidence_threshold
-    model.config.scope_threshold = calibration.scope_threshold
     with TemporaryDirectory() as scratch:
         reference, bundle = Path(scratch) / "reference", Path(scratch) / "bundle"
         _write(model, run_dir, reference)

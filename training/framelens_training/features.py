@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-__all__ = ["Collator", "ContextDropout", "cue_tags", "sentence_features"]
+__all__ = ["Collator", "cue_tags", "hide_contexts", "sentence_features"]
 
 #: Targets that no loss is taken on; torch's own convention.
 IGNORE = -100
@@ -51,7 +51,7 @@ def sentence_features(rows: Dataset, encoder: PairEncoder, context: bool) -> lis
     """Encode rows once, with their context or without.
 
     Returns:
-        One dict a row: the encoded pair and its label, rule, scope and token targets.
+        One dict a row: the encoded pair and its label, rule and token targets.
     """
     pairs = [(row["text"], row["context"] if context else None) for row in rows]
     features = []
@@ -62,13 +62,29 @@ def sentence_features(rows: Dataset, encoder: PairEncoder, context: bool) -> lis
                 "pair": encoded,
                 "label": IGNORE if label is None else LABELS.index(label),
                 "rule": RULES.index(rule) if rule in RULES else IGNORE,
-                "scope": float(label is not None),
                 "tags": cue_tags(encoded.tokens, row["cue"], label),
                 # Read by nothing but the Trainer's length-grouped sampler.
                 "input_ids": encoded.ids,
             }
         )
     return features
+
+
+def hide_contexts(
+    paired: Sequence[dict[str, Any]], lone: Sequence[dict[str, Any]], share: float, seed: int
+) -> list[dict[str, Any]]:
+    """Some features with their context and some without, so that the model learns to do with either.
+
+    Drawn once and not at every reading: batches are made of similar lengths, which must not change.
+
+    Args:
+        paired: features with context.
+        lone: the same sentences without.
+        share: of the features that lose their context, in [0, 1].
+        seed: of the draw.
+    """
+    draw = random.Random(seed)
+    return [alone if draw.random() < share else both for both, alone in zip(paired, lone, strict=True)]
 
 
 class Collator:
@@ -92,30 +108,5 @@ class Collator:
         tensors = {name: torch.from_numpy(array) for name, array in batch.arrays().items()}
         tensors["labels"] = torch.tensor([feature["label"] for feature in features])
         tensors["rules"] = torch.tensor([feature["rule"] for feature in features])
-        tensors["scopes"] = torch.tensor([feature["scope"] for feature in features])
         tensors["cue_labels"] = torch.from_numpy(tags)
         return tensors
-
-
-class ContextDropout(torch.utils.data.Dataset[dict[str, Any]]):
-    """Shows each pair with its context or without, drawn anew every time it is read.
-
-    Args:
-        paired: features with context.
-        lone: the same sentences without.
-        share: of the readings that hide the context, in [0, 1].
-        seed: of the draw.
-    """
-
-    def __init__(
-        self, paired: list[dict[str, Any]], lone: list[dict[str, Any]], share: float, seed: int
-    ) -> None:
-        self._paired, self._lone, self._share = paired, lone, share
-        self._random = random.Random(seed)
-
-    def __len__(self) -> int:
-        return len(self._paired)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        hide = self._random.random() < self._share
-        return self._lone[index] if hide else self._paired[index]

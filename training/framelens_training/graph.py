@@ -37,7 +37,7 @@ class _Traced(torch.nn.Module):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         output = self.model(input_ids, attention_mask, token_type_ids)
-        return output.logits, output.cue_logits, output.scope_logits
+        return output.logits, output.cue_logits
 
 
 def weightless_graph(model: FramingForSequenceClassification) -> bytes:

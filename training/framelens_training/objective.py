@@ -1,4 +1,4 @@
-"""What a fit minimises: the label's loss, and beside it the cues', the scope's and the rules'."""
+"""What a fit minimises: the label's loss, and beside it the cues' and the rules'."""
 
 from __future__ import annotations
 
@@ -64,7 +64,6 @@ class FitModel(nn.Module):
         token_type_ids: Tensor,
         labels: Tensor,
         rules: Tensor,
-        scopes: Tensor,
         cue_labels: Tensor,
     ) -> dict[str, Tensor]:
         """Loss and label logits of one batch; the shapes are the collator's."""
@@ -73,8 +72,7 @@ class FitModel(nn.Module):
         loss = _masked(output.logits, labels, self.weights, recipe.label_smoothing)
         loss = loss + recipe.rule_weight * _masked(self.rule_head(output.pooled), rules)
         loss = loss + recipe.cue_weight * _masked(output.cue_logits.flatten(0, 1), cue_labels.flatten())
-        scope_loss = functional.binary_cross_entropy_with_logits(output.scope_logits.float(), scopes)
-        return {"loss": loss + recipe.scope_weight * scope_loss, "logits": output.logits}
+        return {"loss": loss, "logits": output.logits}
 
 
 def _masked(logits: Tensor, targets: Tensor, weight: Tensor | None = None, smoothing: float = 0.0) -> Tensor:

@@ -58,13 +58,12 @@ class TrainRecipe(_Section):
     label_smoothing: Fraction = 0.0
     balance: Fraction = Field(0.0, description="0 weights every sentence alike; towards 1, every label alike")
     context_dropout: float = Field(
-        0.5, ge=0, le=1, description="share of the training pairs that are shown without their context"
+        0.5, ge=0, le=1, description="share of the training sentences shown without their context"
     )
     cue_weight: float = Field(1.0, ge=0, description="weight of the cue tagger's loss")
     rule_weight: float = Field(
         0.5, ge=0, description="weight of an auxiliary loss on the codebook's rule; its head is not exported"
     )
-    scope_weight: float = Field(0.5, ge=0, description="weight of the scope head's loss")
 
 
 class Recipe(_Section):
