@@ -17,8 +17,8 @@ from framelens_training.features import (
     IGNORE,
     STATE_TAG,
     Collator,
+    ContextDropout,
     cue_tags,
-    hide_contexts,
     sentence_features,
 )
 
@@ -113,21 +113,26 @@ def test_collator_pads_and_ignores_what_is_no_token_of_a_sentence(
     assert bool((batch["cue_labels"][batch["attention_mask"] == 0] == IGNORE).all())
 
 
-def hidden(share: float, seed: int, n: int = 400) -> list[bool]:
-    """Which of n sentences lose their context."""
-    paired, lone = ([{"at": i, "context": kind} for i in range(n)] for kind in (True, False))
-    shown = hide_contexts(paired, lone, share, seed)
-    assert [feature["at"] for feature in shown] == list(range(n))
-    return [not feature["context"] for feature in shown]
+def drawn(share: float, seed: int, readings: int = 400) -> list[bool]:
+    """Whether each reading hid the context."""
+    sentences = ContextDropout([{"context": True}], [{"context": False}], share, seed)
+    return [not sentences[0]["context"] for _ in range(readings)]
 
 
-def test_contexts_are_hidden_from_none_all_or_a_share() -> None:
-    assert not any(hidden(0.0, 0))
-    assert all(hidden(1.0, 0))
+def test_context_dropout_hides_none_all_or_a_share() -> None:
+    assert not any(drawn(0.0, 0))
+    assert all(drawn(1.0, 0))
     # Five standard deviations of 400 draws.
-    assert abs(sum(hidden(0.3, 0)) - 120) < 5 * (400 * 0.3 * 0.7) ** 0.5
+    assert abs(sum(drawn(0.3, 0)) - 120) < 5 * (400 * 0.3 * 0.7) ** 0.5
 
 
-def test_hidden_contexts_are_drawn_by_their_seed() -> None:
-    assert hidden(0.5, 7) == hidden(0.5, 7)
-    assert hidden(0.5, 7) != hidden(0.5, 8)
+def test_context_dropout_is_drawn_by_its_seed() -> None:
+    assert drawn(0.5, 7) == drawn(0.5, 7)
+    assert drawn(0.5, 7) != drawn(0.5, 8)
+
+
+def test_context_dropout_keeps_sentences_in_place() -> None:
+    paired, lone = ([{"at": i, "context": kind} for i in range(5)] for kind in (True, False))
+    sentences = ContextDropout(paired, lone, 0.5, 0)
+    assert len(sentences) == 5
+    assert [sentences[i]["at"] for i in range(5)] == list(range(5))

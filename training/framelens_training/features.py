@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-__all__ = ["Collator", "cue_tags", "hide_contexts", "sentence_features"]
+__all__ = ["Collator", "ContextDropout", "cue_tags", "sentence_features"]
 
 #: Targets that no loss is taken on; torch's own convention.
 IGNORE = -100
@@ -70,23 +70,6 @@ def sentence_features(rows: Dataset, encoder: PairEncoder, context: bool) -> lis
     return features
 
 
-def hide_contexts(
-    paired: Sequence[dict[str, Any]], lone: Sequence[dict[str, Any]], share: float, seed: int
-) -> list[dict[str, Any]]:
-    """Some features with their context and some without, so that the model learns to do with either.
-
-    Drawn once and not at every reading: batches are made of similar lengths, which must not change.
-
-    Args:
-        paired: features with context.
-        lone: the same sentences without.
-        share: of the features that lose their context, in [0, 1].
-        seed: of the draw.
-    """
-    draw = random.Random(seed)
-    return [alone if draw.random() < share else both for both, alone in zip(paired, lone, strict=True)]
-
-
 class Collator:
     """Pads features into one batch of tensors.
 
@@ -110,3 +93,29 @@ class Collator:
         tensors["rules"] = torch.tensor([feature["rule"] for feature in features])
         tensors["cue_labels"] = torch.from_numpy(tags)
         return tensors
+
+
+class ContextDropout(torch.utils.data.Dataset[dict[str, Any]]):
+    """Shows each pair with its context or without, drawn anew every time it is read.
+
+    Drawing once for the whole fit would make batches of truer lengths, but did worse on dev.
+
+    Args:
+        paired: features with context.
+        lone: the same sentences without.
+        share: of the readings that hide the context, in [0, 1].
+        seed: of the draw.
+    """
+
+    def __init__(
+        self, paired: list[dict[str, Any]], lone: list[dict[str, Any]], share: float, seed: int
+    ) -> None:
+        self._paired, self._lone, self._share = paired, lone, share
+        self._random = random.Random(seed)
+
+    def __len__(self) -> int:
+        return len(self._paired)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        hide = self._random.random() < self._share
+        return self._lone[index] if hide else self._paired[index]

@@ -31,7 +31,7 @@ from framelens.errors import InputError
 from framelens.hf import FramingConfig, FramingForSequenceClassification
 from framelens_training.base import resolve_base
 from framelens_training.data import find_data_dir, load_annotated, split_sentences, write_splits
-from framelens_training.features import IGNORE, Collator, hide_contexts, sentence_features
+from framelens_training.features import IGNORE, Collator, ContextDropout, sentence_features
 from framelens_training.objective import FitModel, label_weights
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def fit(
     trainer = Trainer(
         model=FitModel(model, recipe.train, weights),
         args=_arguments(recipe, run_dir),
-        train_dataset=hide_contexts(paired, lone, share, recipe.train.seed),
+        train_dataset=ContextDropout(paired, lone, share, recipe.train.seed),
         eval_dataset=sentence_features(splits.dev, encoder, context=use_context),
         data_collator=Collator(encoder.pad_id),
         compute_metrics=_dev_metrics,
