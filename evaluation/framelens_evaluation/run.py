@@ -97,9 +97,10 @@ def evaluate(
 ) -> Report:
     """Measure a model beside baselines.
 
-    Our model stands in the report twice, with the sentences before as context and without. Subsets
-    are all labelled sentences, those of the stratum ``natural``, and those whose outlet occurs in
-    ``train`` or does not; a sentence of unknown outlet is in neither of the last two.
+    Our model stands in the report twice, with the sentences before as context and without, unless its
+    ``context_sentences`` is 0: then it does not read them. Subsets are all labelled sentences, those of
+    the stratum ``natural``, and those whose outlet occurs in ``train`` or does not; a sentence of unknown
+    outlet is in neither of the last two.
 
     Args:
         model: None measures the baselines alone.
@@ -176,7 +177,10 @@ def _run_systems(
         raise InputError("the baselines are fitted in the run: give the training sentences too")
     systems = []
     if model is not None:
-        for name, with_context in ((MODEL_PAIRED, True), (MODEL_ALONE, False)):
+        modes = [(MODEL_PAIRED, True), (MODEL_ALONE, False)]
+        if getattr(model, "context_sentences", None) == 0:
+            del modes[0]
+        for name, with_context in modes:
             tell(f"labelling {len(data.sentences):,} sentences: {name}")
             systems.append(_run_model(name, model, data, with_context, how))
     if train is not None:

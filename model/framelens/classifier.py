@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["FramingClassifier"]
 
 #: Texts read ahead by `FramingClassifier.label_many`, so that batches can be made of similar lengths.
-LOOKAHEAD = 2048
+LOOKAHEAD = 512
 #: Most tokens, padding included, in one forward pass; keeps the activations within a few tens of MB.
 TOKEN_BUDGET = 4096
 _ABSENT: Any = object()
@@ -120,7 +120,10 @@ class FramingClassifier:
         self._abstain_below = check_threshold(abstain_below)
         self._batch_size = batch_size
         self._bundle = find_bundle(model, revision)
-        self._encoder = PairEncoder(self._bundle.tokenizer(), self._bundle.config.max_tokens)
+        config = self._bundle.config
+        self._encoder = PairEncoder(
+            self._bundle.tokenizer(), config.max_tokens, reads_context=config.context_sentences > 0
+        )
         name = backend.pop("backend", "onnx")
         self._backend = build_backend(self._bundle, name, **backend)
 
@@ -131,7 +134,7 @@ class FramingClassifier:
 
     @property
     def context_sentences(self) -> int:
-        """How many sentences before a sentence the model reads in `label_document`."""
+        """How many sentences before a sentence the model reads in `label_document`; 0 for none at all."""
         return self._bundle.config.context_sentences
 
     def label(self, text: str, context: str | None = None) -> Prediction:
@@ -140,7 +143,8 @@ class FramingClassifier:
         Args:
             text: the sentence. An empty one has the status ``empty``; one that the codebook does
                 not apply to has ``not_applicable``; neither has a label.
-            context: up to two sentences before it, to resolve references; its left end is cut first.
+            context: up to two sentences before it, to resolve references; its left end is cut first. A
+                model trained on sentences alone (`context_sentences` is 0) does not look at it.
 
         Raises:
             InputError: ``text`` or ``context`` is no string.
@@ -173,7 +177,7 @@ class FramingClassifier:
             yield from self._label_window(window)
 
     def label_document(self, text: str, splitter: SentenceSplitter | None = None) -> LabelledDocument:
-        """Split a document into sentences and label each, with the sentences before it as context.
+        """Split a document into sentences and label each, with those before it if the model reads them.
 
         Args:
             text: the whole document; offsets in the result count its characters.

@@ -167,7 +167,11 @@ def label(
     """
     from framelens.jobs import LabelJob, check_job, run_job
 
-    if example == bool(inputs):
+    if example and inputs:
+        raise InputError(
+            "--example labels the article that ships with framelens; leave it out to label inputs"
+        )
+    if not example and not inputs:
         raise InputError("give one or more inputs, - for standard input, or --example to see what comes out")
     stdout, stderr = _consoles()
     settings: dict[str, Any] = {

@@ -207,6 +207,6 @@ def _decode(data: bytes, source: str, *, line: int, offset: int) -> str:
         except UnicodeDecodeError as error:
             at = error.start
             what = f"the byte 0x{data[at]:02x}"
-            advice = "convert it from its encoding, such as: iconv -f latin1 -t utf-8 OLD > NEW"
+            advice = "convert it from its encoding, such as: iconv -f cp1252 -t utf-8 OLD > NEW"
     line += data.count(b"\n", 0, at)
     raise unusable(source, "text in UTF-8", f"{what} at byte {offset + at} of the file", advice, line=line)

@@ -72,13 +72,15 @@ class PairEncoder:
     Args:
         tokenizer: its own truncation and padding are switched off.
         max_tokens: longest pair, special tokens included.
+        reads_context: False encodes every sentence alone, for a model that was never shown a pair.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, reads_context: bool = True) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
+        self._reads_context = reads_context
         self._specials_single: int = tokenizer.num_special_tokens_to_add(False)
         self._specials_pair: int = tokenizer.num_special_tokens_to_add(True)
         #: Where a sentence's first token stands, behind the special tokens that open a pair.
@@ -103,7 +105,7 @@ class PairEncoder:
             A list of the length of ``pairs``.
         """
         sentences = self._tokenizer.encode_batch([s for s, _ in pairs], add_special_tokens=False)
-        with_context = [i for i, (_, context) in enumerate(pairs) if context]
+        with_context = [i for i, (_, context) in enumerate(pairs) if context and self._reads_context]
         encoded = self._tokenizer.encode_batch([pairs[i][1] for i in with_context], add_special_tokens=False)
         contexts = dict(zip(with_context, encoded, strict=True))
         return [self._join(sentence, contexts.get(i)) for i, sentence in enumerate(sentences)]

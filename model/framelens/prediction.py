@@ -122,6 +122,16 @@ class LabelledSentence:
     end: int
     prediction: Prediction
 
+    @property
+    def text(self) -> str:
+        """The sentence itself."""
+        return self.prediction.text
+
+    @property
+    def label(self) -> Label | None:
+        """Its label; None where it has none."""
+        return self.prediction.label
+
     def to_dict(self) -> dict[str, Any]:
         """The sentence as plain JSON types."""
         return {"index": self.index, "start": self.start, "end": self.end, **self.prediction.to_dict()}

@@ -231,7 +231,9 @@ def _text_column(table: Table, source: str, wanted: _Wanted) -> str:
         free = [name for name in table.text_columns if name not in wanted]
         if len(free) != 1:
             expected = f"a column {_DEFAULT_TEXT_COLUMN!r} or exactly one column of strings"
-            raise unusable(source, expected, f"the columns {names}", "say which one holds the text")
+            raise unusable(
+                source, expected, f"the columns {names}", "name the text's with --text-column (text_column=)"
+            )
         chosen = free[0]
     if table.typed and chosen not in table.text_columns:
         advice = f"give one of the columns of strings: {_listed(table.text_columns) or 'there is none'}"

@@ -110,7 +110,7 @@ def _csv_table(lines: Iterable[str], source: str, separator: str) -> Table:
     _refuse_duplicates(header, source)
     # Taken for a table of one column, the file would be labelled with its separators in the text.
     if len(header) == 1 and any(mark in header[0] for mark in ",;\t|" if mark != separator):
-        advice = "separate .csv by commas and .tsv by tabs"
+        advice = "save it again with commas (.csv) or tabs (.tsv) between the columns"
         raise unusable(source, f"columns separated by {separator!r}", f"one, {header[0]!r}", advice, line=1)
     return Table(header, header, _csv_dicts(rows, header, source))
 

@@ -36,6 +36,12 @@ def test_empty_context_is_no_context(encoder: PairEncoder) -> None:
     assert lone == empty
 
 
+def test_a_model_of_sentences_alone_is_shown_no_context(tokenizer: Tokenizer) -> None:
+    alone = PairEncoder(tokenizer, MAX_TOKENS, reads_context=False)
+    pair, lone = alone.encode([("ships left", "rain fell"), ("ships left", None)])
+    assert pair == lone
+
+
 def test_context_is_cut_from_its_left(encoder: PairEncoder, tokenizer: Tokenizer) -> None:
     (pair,) = encoder.encode([("ships left", "one two three " * 20 + "end")])
     assert len(pair) == MAX_TOKENS
