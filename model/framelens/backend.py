@@ -68,10 +68,12 @@ class OnnxBackend:
     def __init__(self, bundle: Bundle, threads: int | None = None, device: str = "cpu") -> None:
         import onnxruntime as ort
 
-        provider = f"{device.split(':')[0].upper()}ExecutionProvider"
-        if provider not in ort.get_available_providers():
+        kind, _, number = device.partition(":")
+        provider = f"{kind.upper()}ExecutionProvider"
+        if provider not in ort.get_available_providers() or not (number or "0").isdigit():
             raise InputError(
-                f"this onnxruntime runs on {', '.join(ort.get_available_providers())}, not on {device!r}"
+                f"expected a device of {', '.join(ort.get_available_providers())}, got {device!r}; "
+                "for a GPU install onnxruntime-gpu, or use the torch backend"
             )
         options = ort.SessionOptions()
         options.log_severity_level = 3  # its warnings about folded casts say nothing a user can act on
@@ -82,7 +84,11 @@ class OnnxBackend:
         options.add_external_initializers(list(values), list(values.values()))
         errors = ort.capi.onnxruntime_pybind11_state
         try:
-            self._session = ort.InferenceSession(bundle.graph, options, providers=[provider])
+            self._session = ort.InferenceSession(
+                bundle.graph,
+                options,
+                providers=[(provider, {"device_id": number or "0"})] if kind == "cuda" else [provider],
+            )
         except (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf) as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelFormatError(
@@ -108,6 +114,8 @@ class TorchBackend:
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
+        ModelFormatError: the weights are incomplete.
+        InputError: torch has no such device.
     """
 
     name: BackendName = "torch"
@@ -121,8 +129,17 @@ class TorchBackend:
         if threads is not None:
             torch.set_num_threads(threads)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        model = hf.FramingForSequenceClassification.from_pretrained(bundle.folder, dtype=dtype)
-        self._model = model.to(device).eval()
+        model, found = hf.FramingForSequenceClassification.from_pretrained(
+            bundle.folder, dtype=dtype, output_loading_info=True
+        )
+        if missing := sorted(found["missing_keys"]):
+            # transformers would fill them with random numbers.
+            raise ModelFormatError(f"{bundle.folder}: model.safetensors lacks {', '.join(missing)}")
+        try:
+            self._model = model.to(device).eval()
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"torch cannot use the device {device!r}: {reason}") from error
         self._device = device
 
     def run(self, batch: EncodedBatch) -> Scores:

@@ -115,8 +115,9 @@ class FramingClassifier:
         batch_size: int,
         **backend: Any,
     ) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        for name, number in (("batch_size", batch_size), ("threads", backend.get("threads"))):
+            if number is not None and number < 1:
+                raise InputError(f"{name} must be at least 1, got {number}")
         self._abstain_below = check_threshold(abstain_below)
         self._batch_size = batch_size
         self._bundle = find_bundle(model, revision)
@@ -201,14 +202,23 @@ class FramingClassifier:
 
         Yields:
             One result a document; an empty document has no sentences.
+
+        Raises:
+            InputError: ``texts`` is itself a string, or one of them is none.
         """
+        if isinstance(texts, str):
+            raise InputError(
+                "label_documents takes an iterable of strings; for one text use label_document()"
+            )
         splitter = splitter or NewsSplitter()
         window: list[tuple[str, list[tuple[int, int]]]] = []
         n_sentences = 0
-        for text in texts:
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InputError(f"documents must be strings, got {type(text).__name__} at index {i}")
             spans = splitter.spans(text)
             window.append((text, spans))
-            n_sentences += len(spans)
+            n_sentences += max(1, len(spans))  # empty documents fill the window too
             if n_sentences >= LOOKAHEAD:
                 yield from self._label_documents(window)
                 window, n_sentences = [], 0
@@ -262,6 +272,9 @@ class FramingClassifier:
         rows: list[FloatArray] = [np.empty((0, len(LABELS)), dtype=np.float32)]
         pairs = _pairs(_all_text(texts), context)
         while window := list(islice(pairs, LOOKAHEAD)):
+            for _, before in window:
+                if before is not None and (problem := _problem(before)):
+                    raise InputError(f"expected strings or None as context, got {problem}")
             encoded = self._encoder.encode(window)
             probabilities = np.empty((len(window), len(LABELS)), dtype=np.float32)
             for batch in self._batches(encoded):

@@ -111,21 +111,23 @@ class PairEncoder:
         return [self._join(sentence, contexts.get(i)) for i, sentence in enumerate(sentences)]
 
     def _join(self, sentence: Encoding, context: Encoding | None) -> EncodedPair:
-        room = self._max_tokens - (self._specials_pair if context else self._specials_single)
+        left = min(self._max_tokens - self._specials_pair - len(sentence), MAX_CONTEXT_TOKENS)
+        if context is not None and (left <= 0 or len(context) == 0):
+            context = None
+        if context is not None and len(context) > left:
+            context.truncate(left, direction="left")
+        room = self._max_tokens - (self._specials_pair if context is not None else self._specials_single)
         truncated = len(sentence) > room
         if truncated:
             sentence.truncate(room)
-        if context is not None:
-            left = min(room - len(sentence), MAX_CONTEXT_TOKENS)
-            if left <= 0:
-                context = None
-            elif len(context) > left:
-                context.truncate(left, direction="left")
         sentence_offsets = sentence.offsets
         joined = self._tokenizer.post_process(sentence, context)
         # Not by joined.sequence_ids: of a pair it knows the second part alone.
         tokens = [(i, *span) for i, span in enumerate(sentence_offsets, start=self._first)]
-        return EncodedPair(joined.ids, joined.type_ids, tokens, truncated)
+        # Nor by joined.type_ids: the templates of some tokenisers give 0 to both parts.
+        behind = self._first + len(tokens) + 1
+        type_ids = [int(context is not None and i >= behind) for i in range(len(joined.ids))]
+        return EncodedPair(joined.ids, type_ids, tokens, truncated)
 
 
 def collate(pairs: Sequence[EncodedPair], pad_id: int) -> EncodedBatch:

@@ -32,7 +32,7 @@ class Evidence:
         start: offset of its first character in the text.
         end: offset behind its last character.
         kind: what it speaks for.
-        score: mean probability of ``kind`` over the span's tokens, in [0, 1].
+        score: mean over the span's tokens of the probability of each one's likelier cue, in [0, 1].
     """
 
     start: int

@@ -41,7 +41,7 @@ def test_quality_table_is_the_measured_one() -> None:
 def test_boundary_figure_is_the_measured_one() -> None:
     segmentation = pytest.importorskip("framelens_evaluation.segmentation")
     scores = segmentation.compare_splitters()
-    (held,) = [score for score in scores if (score.name, score.part) == ("framelens", "held")]
+    (held,) = [score for score in scores if (score.splitter, score.part) == ("framelens", "held")]
     assert between("boundary") == f"{held.f1.value:.3f} [{held.f1.low:.3f}, {held.f1.high:.3f}]"
 
 

@@ -134,6 +134,19 @@ def test_label_many_reads_no_more_than_a_window_ahead(classifier: FramingClassif
     assert taken <= LOOKAHEAD
 
 
+def test_empty_documents_fill_the_window_too(classifier: FramingClassifier) -> None:
+    taken = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield " "
+
+    assert next(classifier.label_documents(endless())).sentences == ()
+    assert taken <= LOOKAHEAD
+
+
 def test_long_sentences_are_cut_and_say_so(classifier: FramingClassifier) -> None:
     found = classifier.label("The ministry said the harbour was closed. " * 200)
     assert found.truncated
@@ -214,6 +227,16 @@ def test_refusals_say_what_was_got(classifier: FramingClassifier) -> None:
         list(classifier.label_many(["A ship left.", "A ship came."], ["Before."]))
     with pytest.raises(InputError, match="texts ended before context"):
         list(classifier.label_many(["A ship left."], ["Before.", "After."]))
+    with pytest.raises(InputError, match=r"for one text use label_document\(\)"):
+        next(classifier.label_documents("one text"))
+    with pytest.raises(InputError, match="got NoneType at index 1"):
+        list(classifier.label_documents(["A ship left.", None]))  # type: ignore[list-item]
+    with pytest.raises(InputError, match="as context, got int"):
+        classifier.predict_proba(["A ship left."], [5])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="threads"):
+        FramingClassifier(threads=0)
+    with pytest.raises(InputError, match="got 'abacus'"):
+        FramingClassifier.from_pretrained(device="abacus")
     with pytest.raises(InputError, match="batch_size"):
         FramingClassifier(batch_size=0)
     with pytest.raises(InputError, match="got 'jax'"):

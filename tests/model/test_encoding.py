@@ -56,6 +56,12 @@ def test_a_sentence_that_fills_the_model_leaves_no_context(encoder: PairEncoder)
     assert set(pair.type_ids) == {0}
 
 
+def test_a_context_takes_no_token_from_a_sentence_that_fits_alone(encoder: PairEncoder) -> None:
+    full, blank = encoder.encode([("ships " * (MAX_TOKENS - 2), "rain fell"), ("ships left", " ")])
+    assert (len(full), full.truncated) == (MAX_TOKENS, False)
+    assert blank == encoder.encode([("ships left", None)])[0]
+
+
 def test_exactly_full_is_not_truncated(encoder: PairEncoder) -> None:
     full, over = encoder.encode([("ships " * (MAX_TOKENS - 2), None), ("ships " * (MAX_TOKENS - 1), None)])
     assert (len(full), full.truncated) == (MAX_TOKENS, False)

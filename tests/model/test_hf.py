@@ -1,6 +1,7 @@
 """The bundled model through Hugging Face's own front doors."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import framelens.hf
-from framelens import LABELS, FramingClassifier, InputError
+from framelens import LABELS, FramingClassifier, InputError, ModelFormatError
 from framelens.bundle import find_bundle
 
 LINES = (
@@ -57,6 +59,20 @@ def test_padding_and_absent_masks_change_nothing(folder: Path) -> None:
         bare, full = model(ids), model(padded, attention_mask=mask)
     torch.testing.assert_close(bare.logits, full.logits, atol=1e-5, rtol=0)
     assert model(ids, return_dict=False)[0].shape == (1, 3)
+
+
+def test_incomplete_weights_are_not_filled_with_random_ones(tmp_path: Path, folder: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "model"))
+    weights = load_file(copy / "model.safetensors")
+    del weights["classifier.weight"]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelFormatError, match=r"lacks classifier\.weight"):
+        FramingClassifier.from_pretrained(copy, backend="torch")
+
+
+def test_a_device_that_torch_lacks_is_named() -> None:
+    with pytest.raises(InputError, match="device 'abacus'"):
+        FramingClassifier.from_pretrained(backend="torch", device="abacus")
 
 
 def test_an_unknown_pooling_is_refused() -> None:

@@ -138,9 +138,8 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
         "- **Base** all-MiniLM-L6-v2 (Apache-2.0), 22.6 million parameters"
         if recipe.base == "packaged"
         else f"- **Base** {recipe.base}",
-        f"- **Input** a sentence and up to {recipe.model.context_sentences} sentences before it, "
-        f"{recipe.model.max_tokens} tokens together; longer sentences are cut and flagged",
-        f"- **Pooling** {recipe.model.pooling} over the sentence's tokens",
+        f"- **Input** {_input(recipe)}, at most {recipe.model.max_tokens} tokens; longer sentences are cut and flagged",
+        f"- **Pooling** {recipe.model.pooling}",
         f"- **Intended use** shares of labels in corpora, and reading aids. {_JUDGED}",
         "- **Not for** judging single persons or outlets by single sentences, moderation without a human, "
         "languages other than English",
@@ -151,7 +150,7 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
         "",
         "Splits are by article; some outlets stand in dev alone and others in test alone. Dev decided",
         "early stopping, pooling, thresholds and temperature; test decided nothing. Sentences that equal or",
-        f"nearly equal one of an evaluation set were dropped: {quality['data']['dropped'] or 'none'}.",
+        f"nearly equal one of an evaluation set were dropped: {_dropped(quality['data']['dropped'])}.",
         "",
     )
     for name, report in reports.items():
@@ -160,6 +159,15 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
 
 
 _LABEL_KEYS = ("state_media_framing", "independent_reporting", "hedged_claim")
+
+
+def _input(recipe: Recipe) -> str:
+    n = recipe.model.context_sentences
+    return f"a sentence and up to {n} sentences before it" if n else "a sentence alone"
+
+
+def _dropped(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} ({where})" for where, n in counts.items()) or "none"
 
 
 def _split_rows(sentences: Mapping[str, Mapping[str, int]]) -> list[tuple[str, ...]]:

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["fit", "fresh_model", "supports_bf16"]
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-
 
 def supports_bf16() -> bool:
     """Whether this processor or GPU multiplies bfloat16 matrices in hardware."""
