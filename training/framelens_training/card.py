@@ -138,7 +138,8 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
         "- **Base** all-MiniLM-L6-v2 (Apache-2.0), 22.6 million parameters"
         if recipe.base == "packaged"
         else f"- **Base** {recipe.base}",
-        f"- **Input** {_input(recipe)}, at most {recipe.model.max_tokens} tokens; longer sentences are cut and flagged",
+        f"- **Input** {_input(recipe)}, at most {recipe.model.max_tokens} tokens; "
+        "longer sentences are cut and flagged",
         f"- **Pooling** {recipe.model.pooling}",
         f"- **Intended use** shares of labels in corpora, and reading aids. {_JUDGED}",
         "- **Not for** judging single persons or outlets by single sentences, moderation without a human, "
