@@ -60,7 +60,8 @@ def test_commands_named_in_the_readme_exist() -> None:
 
     for name, app in {"framelens": label, "framelens-train": train, "framelens-eval": evaluate}.items():
         known = get_command(app).commands  # type: ignore[attr-defined]
-        for used in re.findall(rf"(?<!from)(?:^|[\s`/]){name} ([a-z]+)", README):
+        # Commands stand in code blocks or between backticks; sentences may name a program too.
+        for used in re.findall(rf"(?:^|`|bin/){name} ([a-z]+)", README, re.MULTILINE):
             assert used in known, f"{name} {used}"
 
 
