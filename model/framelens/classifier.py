@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from framelens.arrays import FloatArray
-    from framelens.backend import BackendName, Precision
+    from framelens.backend import BackendName, Precision, Scores
     from framelens.encoding import EncodedPair
     from framelens.sentences import SentenceSplitter
 
@@ -232,7 +232,9 @@ class FramingClassifier:
         for text, spans in window:
             sentences = (
                 LabelledSentence(i, start, end, prediction)
-                for i, ((start, end), prediction) in enumerate(zip(spans, found, strict=False))
+                for i, ((start, end), prediction) in enumerate(
+                    zip(spans, islice(found, len(spans)), strict=True)
+                )
             )
             yield LabelledDocument(text, tuple(sentences))
 
@@ -277,8 +279,7 @@ class FramingClassifier:
                     raise InputError(f"expected strings or None as context, got {problem}")
             encoded = self._encoder.encode(window)
             probabilities = np.empty((len(window), len(LABELS)), dtype=np.float32)
-            for batch in self._batches(encoded):
-                scores = self._backend.run(collate([encoded[i] for i in batch], self._encoder.pad_id))
+            for batch, scores in self._scored(encoded):
                 probabilities[batch] = _softmax(scores.logits)
             rows.append(probabilities)
         return np.concatenate(rows)
@@ -288,14 +289,12 @@ class FramingClassifier:
         found: list[Prediction | None] = [_unlabelled(text, context) for text, context in window]
         todo = [i for i, prediction in enumerate(found) if prediction is None]
         encoded = self._encoder.encode([window[i] for i in todo])
-        for batch in self._batches(encoded):
-            pairs = [encoded[i] for i in batch]
-            scores = self._backend.run(collate(pairs, self._encoder.pad_id))
+        for batch, scores in self._scored(encoded):
             probabilities = _softmax(scores.logits)
             cues = _softmax(scores.cue_logits)
             for row, i in enumerate(batch):
                 text = window[todo[i]][0]
-                found[todo[i]] = self._prediction(text, pairs[row], probabilities[row], cues[row])
+                found[todo[i]] = self._prediction(text, encoded[i], probabilities[row], cues[row])
         return [prediction for prediction in found if prediction is not None]
 
     def _prediction(
@@ -309,6 +308,11 @@ class FramingClassifier:
             truncated=pair.truncated,
             abstain_below=self._abstain_below,
         )
+
+    def _scored(self, encoded: Sequence[EncodedPair]) -> Iterator[tuple[list[int], Scores]]:
+        """Batches as indices into ``encoded``, with the network's scores of each."""
+        for batch in self._batches(encoded):
+            yield batch, self._backend.run(collate([encoded[i] for i in batch], self._encoder.pad_id))
 
     def _batches(self, encoded: Sequence[EncodedPair]) -> Iterator[list[int]]:
         """Indices of similar length, at most ``batch_size`` and `TOKEN_BUDGET` tokens together."""

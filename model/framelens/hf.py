@@ -18,7 +18,7 @@ from framelens.errors import InputError, require
 from framelens.labels import CUE_TAGS, LABELS
 
 torch = require("torch", "torch")
-transformers = require("transformers", "torch")
+require("transformers", "torch")
 
 from torch import Tensor, nn  # noqa: E402  (after the check that names the extra)
 from transformers import (  # noqa: E402

@@ -43,6 +43,19 @@ few_examples = settings(max_examples=15, deadline=None)
 any_text = st.text(max_size=200) | st.sampled_from(TEXTS)
 
 
+class Endless:
+    """The same text without end, counting how often it was taken."""
+
+    def __init__(self, text: str) -> None:
+        self.taken = 0
+        self._text = text
+
+    def __iter__(self) -> Iterator[str]:
+        while True:
+            self.taken += 1
+            yield self._text
+
+
 def labels_of(document: LabelledDocument) -> list[Label | None]:
     return [sentence.prediction.label for sentence in document.sentences]
 
@@ -122,29 +135,15 @@ def test_evidence_names_the_deciding_words(classifier: FramingClassifier) -> Non
 
 
 def test_label_many_reads_no_more_than_a_window_ahead(classifier: FramingClassifier) -> None:
-    taken = 0
-
-    def endless() -> Iterator[str]:
-        nonlocal taken
-        while True:
-            taken += 1
-            yield ""
-
-    next(classifier.label_many(endless()))
-    assert taken <= LOOKAHEAD
+    texts = Endless("")
+    next(classifier.label_many(texts))
+    assert texts.taken <= LOOKAHEAD
 
 
 def test_empty_documents_fill_the_window_too(classifier: FramingClassifier) -> None:
-    taken = 0
-
-    def endless() -> Iterator[str]:
-        nonlocal taken
-        while True:
-            taken += 1
-            yield " "
-
-    assert next(classifier.label_documents(endless())).sentences == ()
-    assert taken <= LOOKAHEAD
+    texts = Endless(" ")
+    assert next(classifier.label_documents(texts)).sentences == ()
+    assert texts.taken <= LOOKAHEAD
 
 
 def test_long_sentences_are_cut_and_say_so(classifier: FramingClassifier) -> None:

@@ -101,11 +101,10 @@ def calibrate(model: FramingForSequenceClassification, encoder: PairEncoder, dev
 
     Args:
         model: fitted, with a temperature of 1, on the CPU.
-        encoder: its tokeniser.
+        encoder: its encoder, which shows it the context if it reads one.
         dev: annotated sentences that the model was not fitted on.
     """
-    context = model.config.context_sentences > 0
-    pairs = encoder.encode([(row["text"], row["context"] if context else None) for row in dev])
+    pairs = encoder.encode([(row["text"], row["context"]) for row in dev])
     logits, cues = _forward(model, pairs, encoder.pad_id)
     in_scope = np.array([label is not None for label in dev["label"]])
     labels = np.array([LABELS.index(label) for label in dev["label"] if label is not None])

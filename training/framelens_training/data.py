@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from framelens.errors import InputError, require
 from framelens.labels import LABELS
+from framelens_training.files import write_json
 from framelens_training.leakage import fingerprints, leaks, read_fingerprints
 
 if TYPE_CHECKING:
@@ -203,4 +204,4 @@ def write_splits(splits: Splits, folder: Path) -> None:
     for name, rows in splits.items():
         rows.to_json(folder / f"{name}.jsonl", lines=True, force_ascii=False)
     summary = {"sentences": splits.counts(), "dropped": splits.dropped}
-    (folder / "counts.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "counts.json", summary)

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save
@@ -17,6 +17,7 @@ from framelens.encoding import PairEncoder
 from framelens.errors import InputError, require
 from framelens.hf import FramingForSequenceClassification
 from framelens_training.calibrate import calibrate
+from framelens_training.files import write_json
 from framelens_training.graph import weightless_graph
 from framelens_training.parity import gate, measure_parity
 
@@ -57,7 +58,11 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
         raise InputError(f"{out} is no model, so it is not replaced; choose another folder")
     splits = {name: _read_split(run_dir, name) for name in ("dev", "test")}
     model = FramingForSequenceClassification.from_pretrained(run_dir / "model", dtype=torch.float32).eval()
-    encoder = PairEncoder(find_bundle(run_dir / "model").tokenizer(), model.config.max_tokens)
+    encoder = PairEncoder(
+        find_bundle(run_dir / "model").tokenizer(),
+        model.config.max_tokens,
+        reads_context=model.config.context_sentences > 0,
+    )
     calibration = calibrate(model, encoder, splits["dev"])
     model.config.calibration_temperature = calibration.temperature
     model.config.evidence_threshold = calibration.evidence_threshold
@@ -70,12 +75,11 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
         if size > MAX_BYTES:
             raise InputError(f"the bundle weighs {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f} MB")
         rows = [row for name in ("dev", "test") for row in splits[name] if row["label"]]
-        use_context = model.config.context_sentences > 0
         parity = measure_parity(
             reference,
             bundle,
             [row["text"] for row in rows],
-            [row["context"] if use_context else None for row in rows],
+            [row["context"] for row in rows],
             [row["label"] for row in rows],
         )
         measured = {
@@ -83,7 +87,7 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
             "calibration": calibration.to_dict(),
             "parity": [path.to_dict() for path in parity],
         }
-        (run_dir / "export.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+        write_json(run_dir / "export.json", measured)
         gate(parity)
         if out.exists():
             shutil.rmtree(out)
@@ -111,17 +115,13 @@ def _write(model: FramingForSequenceClassification, run_dir: Path, folder: Path,
         config["encoder"].pop(key, None)
     config.pop("_name_or_path", None)
     config |= {"architectures": [type(model).__name__], "dtype": str(dtype).removeprefix("torch.")}
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     tokenizer = Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     settings = json.loads((run_dir / "model" / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings = {key: settings[key] for key in _TOKENIZER_SETTINGS if settings.get(key) is not None}
-    _write_json(folder / "tokenizer_config.json", settings | {"model_max_length": model.config.max_tokens})
+    write_json(folder / "tokenizer_config.json", settings | {"model_max_length": model.config.max_tokens})
     if ships:
         (folder / "model.onnx").write_bytes(weightless_graph(model))
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

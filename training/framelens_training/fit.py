@@ -1,7 +1,8 @@
 """Fitting: a recipe in, a run directory out.
 
-A run directory holds ``recipe.json``, ``splits/``, ``checkpoints/``, ``logs/`` (TensorBoard),
-``metrics.jsonl``, ``environment.json`` and ``model/``, the best epoch by dev macro-F1.
+A run directory holds ``recipe.json``, ``splits/``, ``checkpoints/`` (with TensorBoard's logs in
+``checkpoints/runs/``), ``metrics.jsonl``, ``environment.json`` and ``model/``, the best epoch by dev
+macro-F1.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from framelens.hf import FramingConfig, FramingForSequenceClassification
 from framelens_training.base import resolve_base
 from framelens_training.data import find_data_dir, load_annotated, split_sentences, write_splits
 from framelens_training.features import IGNORE, Collator, ContextDropout, sentence_features
+from framelens_training.files import write_json
 from framelens_training.objective import FitModel, label_weights
 
 if TYPE_CHECKING:
@@ -114,29 +116,29 @@ def fit(
             raise InputError(f"{run_dir} is no run of framelens-train, so it is not overwritten")
         shutil.rmtree(run_dir)
     run_dir.mkdir(parents=True)
-    _write_json(run_dir / "recipe.json", recipe.model_dump(mode="json"))
+    write_json(run_dir / "recipe.json", recipe.model_dump(mode="json"))
     sealed = data_dir / "sealed" / "fingerprints.txt.gz"
     splits = split_sentences(rows, recipe.data, sealed if sealed.is_file() else None)
     write_splits(splits, run_dir / "splits")
-    _write_json(run_dir / "environment.json", environment())
+    write_json(run_dir / "environment.json", environment())
 
     set_seed(recipe.train.seed)
     model, tokenizer = fresh_model(recipe)
     tokenizer.save_pretrained(run_dir / "model")
     encoder = PairEncoder(
-        Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json")), recipe.model.max_tokens
+        Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json")),
+        recipe.model.max_tokens,
+        reads_context=recipe.model.context_sentences > 0,
     )
-    use_context = recipe.model.context_sentences > 0
     labelled = splits.train.filter(lambda label: label is not None, input_columns="label")
     lone = sentence_features(labelled, encoder, context=False)
-    paired = sentence_features(labelled, encoder, context=use_context)
-    share = recipe.train.context_dropout if use_context else 0.0
+    paired = sentence_features(labelled, encoder, context=True)
     weights = label_weights(splits.counts()["train"], recipe.train.balance)
     trainer = Trainer(
         model=FitModel(model, recipe.train, weights),
         args=_arguments(recipe, run_dir),
-        train_dataset=ContextDropout(paired, lone, share, recipe.train.seed),
-        eval_dataset=sentence_features(splits.dev, encoder, context=use_context),
+        train_dataset=ContextDropout(paired, lone, recipe.train.context_dropout, recipe.train.seed),
+        eval_dataset=sentence_features(splits.dev, encoder, context=True),
         data_collator=Collator(encoder.pad_id),
         compute_metrics=_dev_metrics,
         callbacks=[EarlyStoppingCallback(recipe.train.patience)],
@@ -188,7 +190,3 @@ def environment() -> dict[str, Any]:
         "bf16": supports_bf16(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
