@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -31,7 +31,13 @@ _ENCODER_MAX_TOKENS = 256
 
 
 class Baseline(Protocol):
-    """A classifier of sentences that is fitted in the run that measures it."""
+    """A classifier of sentences that is fitted in the run that measures it.
+
+    Attributes:
+        needs_fitting: whether it can say nothing before `fit`.
+    """
+
+    needs_fitting: ClassVar[bool]
 
     def fit(self, texts: Sequence[str], labels: Sequence[Label]) -> None:
         """Fit on labelled sentences.
@@ -67,6 +73,8 @@ def build_baseline(name: BaselineName) -> Baseline:
 class Majority:
     """Gives every sentence the training sentences' label shares, hence their most frequent label."""
 
+    needs_fitting: ClassVar[bool] = True
+
     def __init__(self) -> None:
         self._shares: FloatArray | None = None
 
@@ -85,6 +93,7 @@ class Majority:
 class _Logistic:
     """Logistic regression over features, with balanced label weights; a base for the two below."""
 
+    needs_fitting: ClassVar[bool] = True
     _inverse_penalty = 1.0
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -29,6 +29,13 @@ class GoldSentence(BaseModel):
         stratum: how it was drawn; ``natural`` means at random within its source.
         outlet_id: None where it is not known.
         rule: the codebook's rule.
+        id: the sentence's name in its collection; what a file of predictions is joined by.
+        sure: 1 where the judge found the codebook clear, 0 where not.
+        source: the collection that it was drawn from.
+        side: of the outlet, such as ``state``; never of the sentence.
+        country: of the outlet.
+        date: of publication, as ISO 8601 or its beginning.
+        inclusion_probability: how likely this sentence was to be drawn, in (0, 1].
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -41,6 +48,13 @@ class GoldSentence(BaseModel):
     stratum: str
     outlet_id: str | None = None
     rule: str | None = None
+    id: str | None = None
+    sure: Literal[0, 1] | None = None
+    source: str | None = None
+    side: str | None = None
+    country: str | None = None
+    date: str | None = None
+    inclusion_probability: float | None = Field(default=None, gt=0, le=1)
 
     @field_validator("context", mode="before")
     @classmethod

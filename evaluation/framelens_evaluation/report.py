@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import TYPE_CHECKING, Literal
 
 from framelens import InputError, Label
 from framelens_evaluation.bootstrap import Interval
+from framelens_evaluation.provenance import Machine, Part
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "Calibration",
@@ -20,36 +18,19 @@ __all__ = [
     "Difference",
     "EvidenceScores",
     "LabelResult",
-    "Machine",
     "ModelDetails",
     "Report",
     "Scope",
     "Subset",
     "SubsetResult",
     "SystemResult",
-    "describe_machine",
-    "installed_versions",
     "write_report",
 ]
 
 Subset = Literal["all", "natural", "seen outlets", "unseen outlets"]
-_PACKAGES = ("framelens", "numpy", "scikit-learn", "onnxruntime", "tokenizers", "torch", "transformers")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Machine(_Part):
-    """Where a figure was measured."""
-
-    platform: str
-    processor: str | None
-    n_cpus: int | None
-    python: str
-
-
-class DataSummary(_Part):
+class DataSummary(Part):
     """A file of gold sentences.
 
     Attributes:
@@ -67,7 +48,7 @@ class DataSummary(_Part):
     n_articles: int
 
 
-class LabelResult(_Part):
+class LabelResult(Part):
     """Scores of one label; a value is None where the label does not occur, or was never given."""
 
     label: Label
@@ -77,7 +58,7 @@ class LabelResult(_Part):
     f1: Interval
 
 
-class SubsetResult(_Part):
+class SubsetResult(Part):
     """Scores on some of the labelled sentences; macro-F1 is over the labels that occur in gold."""
 
     subset: Subset
@@ -89,7 +70,7 @@ class SubsetResult(_Part):
     labels: tuple[LabelResult, ...]
 
 
-class EvidenceScores(_Part):
+class EvidenceScores(Part):
     """Evidence beside the judges' cue, in words; see `framelens_evaluation.words.word_counts`.
 
     Attributes:
@@ -106,7 +87,7 @@ class EvidenceScores(_Part):
     shown_without_cue: Interval
 
 
-class Calibration(_Part):
+class Calibration(Part):
     """Confidence, that is the largest probability, beside being right, on every labelled sentence.
 
     Attributes:
@@ -122,7 +103,7 @@ class Calibration(_Part):
     confidence_on_mistakes: float | None
 
 
-class Scope(_Part):
+class Scope(Part):
     """The status ``not_applicable`` beside the judges' "not applicable".
 
     Attributes:
@@ -142,7 +123,7 @@ class Scope(_Part):
     macro_f1_forced: Interval
 
 
-class ModelDetails(_Part):
+class ModelDetails(Part):
     """What only our model gives."""
 
     evidence: EvidenceScores
@@ -150,7 +131,7 @@ class ModelDetails(_Part):
     scope: Scope
 
 
-class SystemResult(_Part):
+class SystemResult(Part):
     """One system on every subset."""
 
     name: str
@@ -159,7 +140,7 @@ class SystemResult(_Part):
     details: ModelDetails | None = None
 
 
-class Difference(_Part):
+class Difference(Part):
     """Macro-F1 of one system minus another's, on the same resamples."""
 
     system: str
@@ -169,7 +150,7 @@ class Difference(_Part):
     in_words: str
 
 
-class Report(_Part):
+class Report(Part):
     """A run.
 
     Attributes:
@@ -201,33 +182,6 @@ class Report(_Part):
     differences: tuple[Difference, ...]
 
 
-def describe_machine() -> Machine:
-    """This machine."""
-    processor = platform.processor() or None
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        processor = names[0] if names else processor
-    return Machine(
-        platform=platform.platform(),
-        processor=processor,
-        n_cpus=os.cpu_count(),
-        python=platform.python_version(),
-    )
-
-
-def installed_versions() -> dict[str, str | None]:
-    """Versions of what a score can depend on; None for what is not installed."""
-    found: dict[str, str | None] = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def write_report(report: Report, folder: Path) -> Path:
     """Write ``report.json`` and ``report.md`` into a folder, which is made if need be.
 
@@ -237,7 +191,7 @@ def write_report(report: Report, folder: Path) -> Path:
     Raises:
         InputError: the folder cannot be written.
     """
-    from framelens_evaluation.markdown import render
+    from framelens_evaluation.run_document import render
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

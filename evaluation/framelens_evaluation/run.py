@@ -21,6 +21,7 @@ from framelens_evaluation.bootstrap import (
 )
 from framelens_evaluation.dataset import gold_labels
 from framelens_evaluation.details import model_details
+from framelens_evaluation.provenance import describe_machine, installed_versions
 from framelens_evaluation.report import (
     DataSummary,
     Difference,
@@ -29,8 +30,6 @@ from framelens_evaluation.report import (
     Subset,
     SubsetResult,
     SystemResult,
-    describe_machine,
-    installed_versions,
 )
 
 if TYPE_CHECKING:

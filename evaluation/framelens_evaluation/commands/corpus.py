@@ -1,0 +1,1 @@
+"""``framelens-eval corpus``."""
