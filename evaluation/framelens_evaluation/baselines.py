@@ -1,6 +1,7 @@
-"""What any model must beat: the majority label, TF-IDF, and a frozen sentence encoder.
+"""What any model must beat: the majority label, word lists, TF-IDF, and a frozen sentence encoder.
 
-Each reads the sentence alone. Their settings are fixed here and were chosen on no data.
+Each reads the sentence alone. Their settings are fixed here and were chosen on no data. The word lists
+are in `framelens_evaluation.lexicon`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from framelens import LABELS, InputError, Label, ModelFormatError
 from framelens.errors import require
+from framelens_evaluation.lexicon import Lexicon
 from framelens_evaluation.metrics import encode_labels
 
 if TYPE_CHECKING:
@@ -20,9 +22,18 @@ if TYPE_CHECKING:
 
     from framelens_evaluation.metrics import FloatArray
 
-__all__ = ["BASELINES", "Baseline", "BaselineName", "Frozen", "Majority", "TfIdf", "build_baseline"]
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "BaselineName",
+    "Frozen",
+    "Majority",
+    "TfIdf",
+    "build_baseline",
+    "tfidf_vectors",
+]
 
-BaselineName = Literal["majority", "tfidf", "frozen"]
+BaselineName = Literal["majority", "lexicon", "tfidf", "frozen"]
 BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
 
 #: Digest of the original's model.safetensors; the package that carries it is a third party's.
@@ -40,7 +51,7 @@ class Baseline(Protocol):
     needs_fitting: ClassVar[bool]
 
     def fit(self, texts: Sequence[str], labels: Sequence[Label]) -> None:
-        """Fit on labelled sentences.
+        """Fit on labelled sentences; does nothing where nothing is to be fitted.
 
         Raises:
             InputError: there are none, or all have one label where several are needed.
@@ -63,6 +74,8 @@ def build_baseline(name: BaselineName) -> Baseline:
     """
     if name == "majority":
         return Majority()
+    if name == "lexicon":
+        return Lexicon()
     if name == "tfidf":
         return TfIdf()
     if name == "frozen":
@@ -123,17 +136,26 @@ class _Logistic:
         raise NotImplementedError
 
 
+def tfidf_vectors() -> Any:
+    """TF-IDF of words, word pairs and runs of 3 to 5 characters, as an unfitted scikit-learn transformer.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    text = require("sklearn.feature_extraction.text", "eval")
+    pipeline = require("sklearn.pipeline", "eval")
+    words = text.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    # n-grams of one sentence alone would make up most of the vocabulary and tell nothing.
+    characters = text.TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2)
+    return pipeline.FeatureUnion([("words", words), ("characters", characters)])
+
+
 class TfIdf(_Logistic):
     """TF-IDF of words, word pairs and runs of 3 to 5 characters, with logistic regression."""
 
     def __init__(self) -> None:
         super().__init__()
-        text = require("sklearn.feature_extraction.text", "eval")
-        pipeline = require("sklearn.pipeline", "eval")
-        words = text.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-        # n-grams of one sentence alone would make up most of the vocabulary and tell nothing.
-        characters = text.TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2)
-        self._vectors: Any = pipeline.FeatureUnion([("words", words), ("characters", characters)])
+        self._vectors = tfidf_vectors()
 
     def _features(self, texts: Sequence[str], fit: bool) -> Any:
         return self._vectors.fit_transform(texts) if fit else self._vectors.transform(texts)

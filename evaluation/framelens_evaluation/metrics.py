@@ -34,9 +34,9 @@ __all__ = [
     "Scores",
     "accuracy",
     "encode_labels",
-    "expected_calibration_error",
     "f1",
     "macro_f1",
+    "mcc",
     "number",
     "precision",
     "ratio",
@@ -129,6 +129,25 @@ def accuracy(counts: npt.NDArray[Any]) -> FloatArray:
         Shape (...,); NaN where there are no sentences.
     """
     return ratio(_hits(counts).sum(-1), counts.sum((-2, -1)))
+
+
+def mcc(counts: npt.NDArray[Any]) -> FloatArray:
+    """Matthews correlation of gold and given labels, for several classes.
+
+    It is R_K of Gorodkin (2004, "Comparing two K-category assignments by a K-category correlation
+    coefficient", equation 8). Getting no label is one more class that may be given and that gold
+    never has, so that refusing lowers it.
+
+    Returns:
+        Shape (...,), in [-1, 1]; near 0 for labels given at random. NaN where it is 0/0: gold, or what
+        was given, is all of one class.
+    """
+    gold, given = counts.sum(-1, dtype=np.float64), counts.sum(-2, dtype=np.float64)
+    n_gold, n_given = gold.sum(-1, keepdims=True), given.sum(-1, keepdims=True)
+    together = _hits(counts).sum(-1) * n_gold[..., 0] - (gold * given[..., :NO_LABEL]).sum(-1)
+    # x (n - x), and not n² less a sum of squares: it is exactly 0 for a single class, also with weights.
+    spread = (gold * (n_gold - gold)).sum(-1) * (given * (n_given - given)).sum(-1)
+    return np.clip(ratio(together, np.sqrt(spread)), -1.0, 1.0)
 
 
 def share(counts: npt.NDArray[Any]) -> FloatArray:
@@ -251,36 +270,3 @@ class ScopeScores:
     def recall(self) -> float | None:
         """Share of the texts not applicable that were found; None where there are none."""
         return self.caught / self.n_out if self.n_out else None
-
-
-def expected_calibration_error(
-    probabilities: npt.NDArray[Any], gold: IntArray, n_bins: int = 15
-) -> float | None:
-    """Expected calibration error of the most probable label, in bins of equal mass.
-
-    The mean over sentences of the gap between a bin's mean confidence and its accuracy (Guo et al.
-    2017, section 2), with bins holding equally many sentences (Nguyen and O'Connor 2015). Sentences
-    of one confidence share their mean accuracy, so that the order of the input does not matter.
-    The estimate is biased upwards, the more the fewer sentences a bin has.
-
-    Args:
-        probabilities: shape (n_sentences, n_labels), rows summing to 1.
-        gold: shape (n_sentences,), places in `LABELS`.
-        n_bins: fewer are used where there are fewer sentences.
-
-    Returns:
-        In [0, 1]; None without sentences.
-
-    Raises:
-        InputError: ``n_bins`` is below 1.
-    """
-    if n_bins < 1:
-        raise InputError(f"n_bins must be at least 1, got {n_bins}")
-    if not len(gold):
-        return None
-    confidence, group = np.unique(probabilities.max(-1).astype(np.float64), return_inverse=True)
-    size = np.bincount(group)
-    hit_rate = np.bincount(group, weights=probabilities.argmax(-1) == gold) / size
-    gaps = np.repeat(hit_rate - confidence, size)
-    bins = np.array_split(gaps, min(n_bins, len(gaps)))
-    return float(sum(abs(part.sum()) for part in bins) / len(gaps))

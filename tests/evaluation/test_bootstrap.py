@@ -8,19 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score, matthews_corrcoef
 
 from framelens import InputError
 from framelens_evaluation.bootstrap import (
     Interval,
     Resampling,
+    Spread,
     bootstrap,
     cluster_codes,
     cluster_confusions,
     cluster_sums,
+    draw,
+    multiplicities,
     paired_difference,
     resample,
 )
-from framelens_evaluation.metrics import accuracy, macro_f1
+from framelens_evaluation.metrics import accuracy, macro_f1, mcc
 
 few = settings(max_examples=40, deadline=None)  # a busy machine has no deadlines
 
@@ -159,3 +163,71 @@ def test_a_hundred_thousand_sentences_take_seconds() -> None:
     begun = time.process_time()
     bootstrap(sums, macro_f1, 1000, rng())
     assert time.process_time() - begun < 10  # about 1 s
+
+
+def explicit(times: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """The rows of a resample, written out."""
+    return np.repeat(np.arange(len(clusters)), times[clusters].astype(int))
+
+
+def test_resamples_are_those_written_out(gold, clusters) -> None:
+    given_ = noisy(gold, 0.7, 2)
+    drawn = resample(cluster_confusions(gold, given_, clusters, 150), 6, rng(4))
+    (times,) = multiplicities(150, 6, rng(4), at_once=6)
+    assert (times.sum(1) == 150).all()
+    for counts, row in zip(drawn, times, strict=True):
+        again = explicit(row, clusters)
+        assert float(macro_f1(counts)) == pytest.approx(f1_score(gold[again], given_[again], average="macro"))
+        assert float(mcc(counts)) == pytest.approx(matthews_corrcoef(gold[again], given_[again]))
+
+
+def test_multiplicities_do_not_depend_on_how_many_come_at_once() -> None:
+    whole = np.concatenate(list(multiplicities(20, 7, rng(), at_once=7)))
+    assert (np.concatenate(list(multiplicities(20, 7, rng(), at_once=3))) == whole).all()
+    assert np.concatenate(list(multiplicities(0, 7, rng(), at_once=3))).shape == (7, 0)
+
+
+class Mean:
+    """Of one value a cluster."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def draw(self, times: np.ndarray) -> np.ndarray:
+        return (times @ self.values / times.sum(1))[:, None]
+
+
+def test_statistics_drawn_together_share_their_resamples(monkeypatch) -> None:
+    values, how = rng(1).normal(size=(80)), Resampling(3, 90)
+    first, twice = draw([Mean(values), Mean(2 * values)], 80, 80, how, stream=5)
+    assert twice.draws == pytest.approx(2 * first.draws)
+    assert first.value == pytest.approx([values.mean()])
+    # And with the resamples of counts of the same stream.
+    sums = resample(np.column_stack([values, np.ones(80)]), 90, how.rng(5))
+    assert first.draws[:, 0] == pytest.approx(sums[:, 0] / sums[:, 1])
+    interval = first.interval(0)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.percentile(first.draws, (2.5, 97.5))))
+    monkeypatch.setattr("framelens_evaluation.bootstrap._CHUNK_SENTENCES", 800)
+    assert draw([Mean(values)], 80, 80, how, stream=5)[0].draws == pytest.approx(first.draws)
+
+
+def test_streams_and_purposes_differ() -> None:
+    how = Resampling(0, 10)
+    first = [how.rng(stream, purpose).random() for stream in (0, 1) for purpose in (0, 1, 2)]
+    assert len(set(first)) == 6
+    assert how.rng(1, 2).random() == first[5]
+
+
+def test_weighted_counts_by_cluster() -> None:
+    gold, found = np.array([0, 0, 2]), np.array([0, 3, 2])
+    counts = cluster_confusions(gold, found, np.array([1, 1, 0]), 2, np.array([0.5, 2.0, 3.0]))
+    assert counts.sum() == 5.5
+    assert (counts[1, 0, 0], counts[1, 0, 3], counts[0, 2, 2]) == (0.5, 2.0, 3.0)
+
+
+def test_spread() -> None:
+    found = Spread.of(np.array([3.0, 1.0, np.nan, 2.0]), (0.0, 100.0))
+    assert found == Spread(2.0, 1.0, 3.0)
+    assert str(found) == "2.000 (1.000 to 3.000)"
+    assert Spread.of(np.array([np.nan])) == Spread(None, None, None)
+    assert str(Spread(None, None, None)) == "n/a"

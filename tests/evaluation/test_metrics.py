@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, matthews_corrcoef, precision_recall_fscore_support
 
 from framelens import LABELS, InputError, Label
 from framelens_evaluation.metrics import (
     Confusion,
     ScopeScores,
-    encode_labels,
-    expected_calibration_error,
     macro_f1,
+    mcc,
 )
 
 STATE, PLAIN, HEDGED = LABELS
@@ -121,6 +120,42 @@ def test_many_matrices_at_once() -> None:
     assert np.isnan(both[2])
 
 
+@few
+@given(pairs.filter(bool))
+def test_matthews_correlation_agrees_with_scikit_learn(rows: list[tuple[Label, Label | None]]) -> None:
+    gold, found = [str(g) for g, _ in rows], [str(f) if f else "none" for _, f in rows]
+    value = float(mcc(confusion(rows).counts))
+    if len(set(gold)) == 1 or len(set(found)) == 1:
+        assert np.isnan(value)  # where scikit-learn says 0
+    else:
+        assert value == pytest.approx(matthews_corrcoef(gold, found))
+
+
+def test_matthews_correlation_of_two_classes_by_hand() -> None:
+    counts = np.zeros((3, 4))
+    counts[0, :2], counts[1, :2] = (6, 2), (1, 3)
+    # (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN))
+    assert float(mcc(counts)) == pytest.approx((6 * 3 - 1 * 2) / np.sqrt(7 * 8 * 4 * 5))
+    assert float(mcc(counts / 3)) == pytest.approx(float(mcc(counts)))
+
+
+def test_matthews_correlation_of_chance_and_perfection() -> None:
+    rng = np.random.default_rng(0)
+    gold = rng.choice(3, size=30_000, p=[0.7, 0.2, 0.1])
+    at_random = np.bincount(gold * 4 + rng.choice(4, size=30_000, p=[0.6, 0.2, 0.1, 0.1]), minlength=12)
+    assert float(mcc(at_random.reshape(3, 4))) == pytest.approx(0, abs=0.02)
+    assert float(mcc(np.eye(3, 4) * 5)) == 1.0
+    refused = np.zeros((3, 4))
+    refused[:, 3] = 2
+    assert np.isnan(mcc(np.stack([refused, np.zeros((3, 4))]))).all()
+
+
+def test_refusing_lowers_the_matthews_correlation() -> None:
+    counts = np.eye(3, 4) * 10
+    counts[:, 3] = 5
+    assert 0.5 < float(mcc(counts)) < 1
+
+
 def test_lengths_and_shapes_are_checked() -> None:
     with pytest.raises(InputError, match="one length"):
         Confusion.of([STATE], [])
@@ -134,29 +169,3 @@ def test_scope_scores() -> None:
     assert scores.recall == 0.75
     assert ScopeScores(n_out=0, n_labelled=10, caught=0, refused=0).precision is None
     assert ScopeScores(n_out=0, n_labelled=10, caught=0, refused=0).recall is None
-
-
-def test_calibration_error_by_hand() -> None:
-    probabilities = np.array([[0.9, 0.1, 0.0]] * 4 + [[0.3, 0.6, 0.1]] * 4)
-    gold = encode_labels([STATE, STATE, STATE, PLAIN, PLAIN, STATE, STATE, STATE])
-    # 0.9 said and 3 of 4 right; 0.6 said and 1 of 4 right.
-    assert expected_calibration_error(probabilities, gold, n_bins=2) == pytest.approx((0.15 + 0.35) / 2)
-    # One bin: overall 0.75 said and 4 of 8 right.
-    assert expected_calibration_error(probabilities, gold, n_bins=1) == pytest.approx(0.25)
-
-
-@few
-@given(st.lists(st.tuples(st.sampled_from([0.4, 0.5, 0.7, 1.0]), labels), min_size=1), st.integers(0, 9))
-def test_calibration_error_does_not_depend_on_order(rows: list[tuple[float, Label]], seed: int) -> None:
-    probabilities = np.array([[p, (1 - p) / 2, (1 - p) / 2] for p, _ in rows])
-    gold = encode_labels([label for _, label in rows])
-    order = np.random.default_rng(seed).permutation(len(rows))
-    assert expected_calibration_error(probabilities, gold) == pytest.approx(
-        expected_calibration_error(probabilities[order], gold[order])
-    )
-
-
-def test_calibration_error_of_nothing() -> None:
-    assert expected_calibration_error(np.zeros((0, 3)), encode_labels([])) is None
-    with pytest.raises(InputError, match="n_bins"):
-        expected_calibration_error(np.zeros((0, 3)), encode_labels([]), n_bins=0)
