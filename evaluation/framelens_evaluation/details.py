@@ -1,4 +1,4 @@
-"""What only our model gives: evidence, calibration, and the refusal of what is out of scope."""
+"""A close look at one system: refusals, evidence, conformal sets and slices."""
 
 from __future__ import annotations
 
@@ -6,52 +6,74 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framelens import Label, Status
+from framelens import Label
 from framelens_evaluation import metrics, words
 from framelens_evaluation.bootstrap import bootstrap, cluster_codes, cluster_confusions, cluster_sums
+from framelens_evaluation.conformal import conformal_sets
 from framelens_evaluation.dataset import gold_labels
-from framelens_evaluation.report import Calibration, EvidenceScores, ModelDetails, Scope
+from framelens_evaluation.faithfulness import measure_faithfulness
+from framelens_evaluation.report import Details, EvidenceScores, Scope
+from framelens_evaluation.slices import slice_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
-    from framelens import Prediction
+    from framelens import Evidence
     from framelens_evaluation.bootstrap import Interval, Resampling
-    from framelens_evaluation.dataset import GoldSentence
+    from framelens_evaluation.dataset import GoldSentence, GoldSet
     from framelens_evaluation.metrics import FloatArray, IntArray
+    from framelens_evaluation.systems import Answers, System
 
-__all__ = ["N_BINS", "model_details"]
+__all__ = ["measure_details"]
 
-N_BINS = 15
 # Streams of random numbers; the subsets of a run take 0 and upwards.
-_ALL, _CUED, _PLAIN = 0, 10, 11
+_ALL, _CUED, _PLAIN, _SLICES, _FAITHFULNESS, _CONFORMAL = 0, 10, 11, 12, 13, 14
 
 
-def model_details(
-    rows: Sequence[GoldSentence],
-    on_rows: Sequence[Prediction],
-    on_others: Sequence[Prediction],
-    probabilities: npt.NDArray[np.floating[Any]],
+def measure_details(
+    system: System,
+    data: GoldSet,
+    answers: Answers,
     how: Resampling,
-) -> ModelDetails:
-    """Measure what only a framelens model gives.
+    *,
+    faithfulness: bool,
+    tell: Callable[[str], None],
+) -> Details:
+    """Look closely at a system.
 
     Args:
-        rows: the labelled sentences.
-        on_rows: their predictions, in the same order; one without a label shows no evidence.
-        on_others: predictions for the sentences judged not applicable.
-        probabilities: shape (len(rows), n_labels), also for the sentences that were refused a label.
+        system: asked again for `faithfulness`.
+        data: what was measured on.
+        answers: the system's, for every sentence of ``data``.
         how: how to make the intervals.
+        faithfulness: whether to ask again with the evidence taken away.
+        tell: told of each step.
 
     Raises:
         InputError: evidence lies outside its sentence.
     """
-    return ModelDetails(
-        evidence=_evidence(rows, on_rows, how),
-        calibration=_calibration(rows, probabilities),
-        scope=_scope(rows, on_rows, on_others, probabilities, how),
+    labelled = np.array([row.label is not None for row in data.sentences])
+    rows, found = data.labelled, answers.of(labelled)
+    gold = metrics.encode_labels(gold_labels(rows))
+    wrong = (found.given != gold) & (found.given != metrics.NO_LABEL)
+    sure = found.probabilities[wrong, found.given[wrong]]
+    sure = sure[~np.isnan(sure)]
+    faithful = None
+    if faithfulness and found.evidence is not None and system.reads != "a file":
+        tell("taking the evidence away")
+        faithful = measure_faithfulness(system, rows, found, how, _FAITHFULNESS, tell=tell)
+    return Details(
+        scope=_scope(rows, gold, found, answers.given[~labelled], how),
+        evidence=None if found.evidence is None else _evidence(rows, found.evidence, how),
+        faithfulness=faithful,
+        conformal=conformal_sets(
+            gold, found.probabilities, [row.article for row in rows], how.rng(_CONFORMAL)
+        ),
+        n_mistakes=int(wrong.sum()),
+        confidence_on_mistakes=float(sure.mean()) if len(sure) else None,
+        slices=slice_scores(rows, gold, found.given, how, _SLICES),
     )
 
 
@@ -66,8 +88,10 @@ def _interval(
     return bootstrap(cluster_sums(values, codes, n), statistic, how.n_resamples, how.rng(stream))
 
 
-def _evidence(rows: Sequence[GoldSentence], found: Sequence[Prediction], how: Resampling) -> EvidenceScores:
-    spans = [[(span.start, span.end) for span in p.evidence] for p in found]
+def _evidence(
+    rows: Sequence[GoldSentence], found: Sequence[Sequence[Evidence]], how: Resampling
+) -> EvidenceScores:
+    spans = [[(span.start, span.end) for span in shown] for shown in found]
     cued = [i for i, row in enumerate(rows) if row.cue is not None]
     counts = words.word_counts(
         [rows[i].text for i in cued],
@@ -89,33 +113,21 @@ def _evidence(rows: Sequence[GoldSentence], found: Sequence[Prediction], how: Re
     )
 
 
-def _calibration(rows: Sequence[GoldSentence], probabilities: npt.NDArray[np.floating[Any]]) -> Calibration:
-    gold = metrics.encode_labels(gold_labels(rows))
-    wrong = probabilities.argmax(-1) != gold
-    return Calibration(
-        n_bins=N_BINS,
-        ece=metrics.expected_calibration_error(probabilities, gold, N_BINS),
-        n_mistakes=int(wrong.sum()),
-        confidence_on_mistakes=float(probabilities[wrong].max(-1).mean()) if wrong.any() else None,
-    )
-
-
 def _scope(
-    rows: Sequence[GoldSentence],
-    on_labelled: Sequence[Prediction],
-    on_others: Sequence[Prediction],
-    probabilities: npt.NDArray[np.floating[Any]],
-    how: Resampling,
+    rows: Sequence[GoldSentence], gold: IntArray, found: Answers, given_out: IntArray, how: Resampling
 ) -> Scope:
     scores = metrics.ScopeScores(
-        n_out=len(on_others),
-        n_labelled=len(on_labelled),
-        caught=sum(p.status is Status.NOT_APPLICABLE for p in on_others),
-        refused=sum(p.status is Status.NOT_APPLICABLE for p in on_labelled),
+        n_out=len(given_out),
+        n_labelled=len(rows),
+        caught=int((given_out == metrics.NO_LABEL).sum()),
+        refused=int((found.given == metrics.NO_LABEL).sum()),
     )
     codes, n = cluster_codes([row.article for row in rows])
-    forced = probabilities.argmax(-1)
-    sums = cluster_confusions(metrics.encode_labels(gold_labels(rows)), forced, codes, n)
+    # Where there are no probabilities to force a label from, a refusal stays one.
+    known = ~np.isnan(found.probabilities).any(1)
+    forced = found.given.copy()
+    forced[known] = found.probabilities[known].argmax(-1)
+    sums = cluster_confusions(gold, forced, codes, n)
     return Scope(
         n_out=scores.n_out,
         n_labelled=scores.n_labelled,

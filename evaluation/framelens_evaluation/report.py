@@ -1,33 +1,32 @@
-"""What a run gives: typed, written as ``report.json`` and, for reading, as ``report.md``."""
+"""What a run gives: typed, and written as ``report.json``."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from framelens import InputError, Label
+from framelens import Label
 from framelens_evaluation.bootstrap import Interval
-from framelens_evaluation.provenance import Machine, Part
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from framelens_evaluation.conformal import Conformal
+from framelens_evaluation.faithfulness import Faithfulness
+from framelens_evaluation.provenance import Part, Provenance
+from framelens_evaluation.scores import Scores
+from framelens_evaluation.slices import SliceResult
 
 __all__ = [
-    "Calibration",
     "DataSummary",
+    "Details",
     "Difference",
     "EvidenceScores",
-    "LabelResult",
-    "ModelDetails",
     "Report",
     "Scope",
     "Subset",
     "SubsetResult",
     "SystemResult",
-    "write_report",
 ]
 
-Subset = Literal["all", "natural", "seen outlets", "unseen outlets"]
+#: Parts of the data that are scored on their own; ``reweighted`` is all of it, each sentence counted by
+#: the inverse of its inclusion probability.
+Subset = Literal["all", "natural", "reweighted", "seen outlets", "unseen outlets"]
 
 
 class DataSummary(Part):
@@ -39,6 +38,7 @@ class DataSummary(Part):
         n_labelled: sentences with a label; all scores but the scope's are on these.
         n_out_of_scope: sentences judged not applicable.
         n_articles: articles of the labelled sentences.
+        n_by_label: labelled sentences by label.
     """
 
     name: str
@@ -46,28 +46,31 @@ class DataSummary(Part):
     n_labelled: int
     n_out_of_scope: int
     n_articles: int
+    n_by_label: dict[Label, int]
 
 
-class LabelResult(Part):
-    """Scores of one label; a value is None where the label does not occur, or was never given."""
-
-    label: Label
-    n_gold: int
-    precision: Interval
-    recall: Interval
-    f1: Interval
-
-
-class SubsetResult(Part):
-    """Scores on some of the labelled sentences; macro-F1 is over the labels that occur in gold."""
+class SubsetResult(Scores):
+    """Scores on some of the labelled sentences."""
 
     subset: Subset
-    n_sentences: int
-    n_articles: int
-    n_refused: int
-    macro_f1: Interval
-    accuracy: Interval
-    labels: tuple[LabelResult, ...]
+
+
+class SystemResult(Part):
+    """One system on every subset.
+
+    Attributes:
+        name: unique in its report.
+        reads: what it sees of a sentence.
+        digest: SHA-256 of the model or file; None for what was fitted in the run.
+        subsets: in one order for every system; the first is ``all``.
+        confusion: on ``all``: gold by given, the last column "no label"; ordered as `LABELS`.
+    """
+
+    name: str
+    reads: str
+    digest: str | None
+    subsets: tuple[SubsetResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
 
 
 class EvidenceScores(Part):
@@ -87,30 +90,16 @@ class EvidenceScores(Part):
     shown_without_cue: Interval
 
 
-class Calibration(Part):
-    """Confidence, that is the largest probability, beside being right, on every labelled sentence.
-
-    Attributes:
-        n_bins: bins of equal mass behind ``ece``.
-        ece: see `framelens_evaluation.metrics.expected_calibration_error`.
-        n_mistakes: sentences whose most probable label is not the gold one.
-        confidence_on_mistakes: mean over these; None where there are none.
-    """
-
-    n_bins: int
-    ece: float | None
-    n_mistakes: int
-    confidence_on_mistakes: float | None
-
-
 class Scope(Part):
-    """The status ``not_applicable`` beside the judges' "not applicable".
+    """A system's refusals beside the judges' "not applicable".
 
     Attributes:
         n_out: gold rows judged not applicable.
         n_labelled: gold rows with a label.
-        caught: of ``n_out``, those with the status.
-        refused: of ``n_labelled``, those with the status.
+        caught: of ``n_out``, those refused.
+        refused: of ``n_labelled``, those refused.
+        precision: share of the refused that were judged not applicable; None where none was refused.
+        recall: share of ``n_out`` that were refused; None where there are none.
         macro_f1_forced: on all labelled sentences, if each had to get its most probable label.
     """
 
@@ -123,21 +112,26 @@ class Scope(Part):
     macro_f1_forced: Interval
 
 
-class ModelDetails(Part):
-    """What only our model gives."""
+class Details(Part):
+    """What is measured of the first system alone.
 
-    evidence: EvidenceScores
-    calibration: Calibration
+    Attributes:
+        scope: its refusals.
+        evidence: beside the judges' cues; None for a system that shows none.
+        faithfulness: whether the evidence is what decides; None likewise, and where it cannot be asked again.
+        conformal: sets of labels with a promised coverage; None without probabilities.
+        n_mistakes: labelled sentences that got a wrong label.
+        confidence_on_mistakes: mean probability of the label given on these; None where there are none.
+        slices: worst first.
+    """
+
     scope: Scope
-
-
-class SystemResult(Part):
-    """One system on every subset."""
-
-    name: str
-    reads: str
-    subsets: tuple[SubsetResult, ...]
-    details: ModelDetails | None = None
+    evidence: EvidenceScores | None
+    faithfulness: Faithfulness | None
+    conformal: Conformal | None
+    n_mistakes: int
+    confidence_on_mistakes: float | None
+    slices: tuple[SliceResult, ...]
 
 
 class Difference(Part):
@@ -154,50 +148,31 @@ class Report(Part):
     """A run.
 
     Attributes:
-        command: how it was called; None from Python.
+        provenance: what made it.
         note: what the caller says about the data, such as who judged it.
+        data: what was measured on.
+        train: what the baselines were fitted on; None where nothing was given.
         shared_articles: articles that stand in both data and train; 0 is what makes the scores honest.
             None without train.
-        model_digest: None where the model has none, or where there was no model.
-        model_context_sentences: how many sentences before a sentence the model was made to read. With
-            0, its scores with context are those of a use that it was not made for. None as above.
-        seconds: wall time.
+        model_digest: of the first system; None where it has none.
+        model_context_sentences: how many sentences before a sentence the first system was made to read;
+            None where it is no framelens model.
+        judge_ceiling: macro-F1 of one judge scored against another, from `framelens-eval agreement`;
+            None where it was not given.
+        systems: the measured ones first, then the baselines.
+        differences: of every measured system to every system after it.
+        details: of the first system.
     """
 
-    schema_version: Literal[1] = 1
-    created: datetime
-    seconds: float
-    command: str | None
+    schema_version: Literal[2] = 2
+    provenance: Provenance
     note: str | None
-    seed: int
-    n_resamples: int
     data: DataSummary
     train: DataSummary | None
     shared_articles: int | None
     model_digest: str | None
     model_context_sentences: int | None
-    versions: dict[str, str | None]
-    machine: Machine
+    judge_ceiling: Interval | None
     systems: tuple[SystemResult, ...]
     differences: tuple[Difference, ...]
-
-
-def write_report(report: Report, folder: Path) -> Path:
-    """Write ``report.json`` and ``report.md`` into a folder, which is made if need be.
-
-    Returns:
-        The path of ``report.md``.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    from framelens_evaluation.run_document import render
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        readable = folder / "report.md"
-        readable.write_text(render(report), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write the report into {folder}: {error.strerror}") from error
-    return readable
+    details: Details

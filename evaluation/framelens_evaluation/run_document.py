@@ -4,76 +4,102 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from framelens_evaluation.markdown import table
+from framelens import LABELS
+from framelens_evaluation.document import Block, Callout, Cell, Document, Section, Table, Text, Tone
+from framelens_evaluation.faithfulness import faithfulness_section
+from framelens_evaluation.figures import LABEL_NAMES
+from framelens_evaluation.mistakes import surest_mistakes
+from framelens_evaluation.provenance import provenance_section
+from framelens_evaluation.run_figures import confusion_figure, reliability_figure, risk_figure, score_figure
+from framelens_evaluation.slices import slices_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from framelens_evaluation.report import DataSummary, ModelDetails, Report, SystemResult
+    from framelens_evaluation.bootstrap import Interval
+    from framelens_evaluation.conformal import Conformal
+    from framelens_evaluation.report import Details, EvidenceScores, Report, SystemResult
+    from framelens_evaluation.run import Evaluation
 
-__all__ = ["headline", "render"]
+__all__ = ["headline", "run_document"]
 
 
-def render(report: Report) -> str:
-    """The whole report as one Markdown text."""
-    parts = [
-        "# Evaluation of framelens\n",
-        _setting(report),
-        "## Scores\n",
-        "Value and 95 % interval from resampling articles. Macro-F1 is the mean over the labels that\n"
-        "occur in gold. A sentence that a system refuses to label counts as missed.\n",
+def headline(report: Report) -> str:
+    """Macro-F1 of every system on all sentences, one a line."""
+    return "\n".join(f"{system.name}: macro-F1 {system.subsets[0].macro_f1}" for system in report.systems)
+
+
+def run_document(found: Evaluation) -> Document:
+    """The report for reading; the page also shows mistakes, from the rows behind it."""
+    report = found.report
+    first, details = report.systems[0], report.details
+    sections = [
         _scores(report),
-        "## By label\n",
         _labels(report),
+        *_probabilities(report),
+        slices_section(details.slices),
+        *_evidence(details),
+        _scope(details),
+        Section("Mistakes", _mistakes(found)),
+        provenance_section(report.provenance),
     ]
-    if report.differences:
-        parts += ["## Differences\n", "Macro-F1 on the same resamples of articles.\n", _differences(report)]
-    for system in report.systems:
-        if system.details is not None:
-            parts += [f"## More on {system.name}\n", _details(system.details)]
-    return "\n".join(parts)
-
-
-def _setting(report: Report) -> str:
-    rows: list[tuple[str, object]] = [("data", _data(report.data))]
-    if report.note:
-        rows.append(("note", report.note))
-    rows.append(("train", "n/a" if report.train is None else _data(report.train)))
-    if report.shared_articles is not None:
-        warning = "; **these make the scores too good**" if report.shared_articles else ""
-        rows.append(("articles in both", f"{report.shared_articles}{warning}"))
-    versions = ", ".join(f"{name} {found}" for name, found in report.versions.items() if found)
-    machine = report.machine
-    rows += [
-        ("model digest", report.model_digest or "n/a"),
-        ("made to read", _context(report.model_context_sentences)),
-        ("resamples, seed", f"{report.n_resamples:,}, {report.seed}"),
-        ("command", f"`{report.command}`" if report.command else "n/a"),
-        ("versions", versions),
-        (
-            "machine",
-            f"{machine.processor or machine.platform}, {machine.n_cpus} CPUs, Python {machine.python}",
-        ),
-        ("time", f"{report.created:%Y-%m-%d %H:%M} UTC, {report.seconds:.0f} s"),
-    ]
-    return table(("", ""), rows)
-
-
-def _data(data: DataSummary) -> str:
-    return (
-        f"{data.name}: {data.n_labelled:,} labelled sentences of {data.n_articles:,} articles, "
-        f"{data.n_out_of_scope:,} not applicable; sha256 {data.sha256[:16]}…"
+    return Document(
+        title=f"How often {first.name} is wrong",
+        lead=_lead(report),
+        sections=tuple(sections),
+        headline=_key_figures(report),
     )
 
 
-def _context(n_sentences: int | None) -> str:
-    if n_sentences is None:
-        return "n/a"
-    return "the sentence alone" if n_sentences == 0 else f"the sentence and {n_sentences} before it"
+def _lead(report: Report) -> str:
+    data = report.data
+    counts = ", ".join(f"{data.n_by_label[label]:,} {LABEL_NAMES[label]}" for label in LABELS)
+    parts = [
+        f"{data.n_labelled:,} judged sentences of {data.n_articles:,} articles ({counts}). Intervals are "
+        "95 % and come from resampling articles, since sentences of one article resemble each other."
+    ]
+    if report.note:
+        parts.append(f"{report.note.rstrip('.')}.")
+    return " ".join(parts)
 
 
-def _scores(report: Report) -> str:
-    header = ("sentences", "system", "reads", "n", "articles", "macro-F1", "accuracy")
+def _key_figures(report: Report) -> tuple[tuple[str, str], ...]:
+    first = report.systems[0]
+    shown = [
+        (str(part.macro_f1), f"macro-F1, {part.subset} (n = {part.n_sentences:,})")
+        for part in first.subsets
+        if part.macro_f1.value is not None and part.subset != "seen outlets"
+    ]
+    calibration = first.subsets[0].calibration
+    if calibration is not None:
+        shown.append((_plain(calibration.ece_debiased), "ECE, debiased; 0 is perfect calibration"))
+    if report.judge_ceiling is not None:
+        shown.append((str(report.judge_ceiling), "macro-F1 of one judge against another"))
+    return tuple(shown)
+
+
+def _scores(report: Report) -> Section:
+    blocks: list[Block] = []
+    if report.shared_articles:
+        blocks.append(
+            Callout(
+                f"{report.shared_articles:,} articles stand in both the data and the training file: "
+                "**these make the scores too good.**",
+                "bad",
+            )
+        )
+    blocks += [
+        Callout(gap.in_words, _tone(gap.macro_f1)) for gap in report.differences if gap.subset == "all"
+    ]
+    blocks.append(score_figure(report))
+    if report.data.n_labelled and len(report.systems[0].subsets) > 1:
+        blocks.append(
+            Text(
+                "A set in which rare labels were looked for is not the world: `natural` holds only what was "
+                "drawn at random. `unseen outlets` stand in no training file. A sentence that a system "
+                "refuses to label counts as missed."
+            )
+        )
     rows = [
         (
             part.subset,
@@ -83,66 +109,231 @@ def _scores(report: Report) -> str:
             f"{part.n_articles:,}",
             part.macro_f1,
             part.accuracy,
+            part.mcc,
         )
         for at in range(len(report.systems[0].subsets))
         for system, part in ((system, system.subsets[at]) for system in report.systems)
     ]
-    return table(header, rows)
+    header = ("sentences", "system", "reads", "n", "articles", "macro-F1", "accuracy", "MCC")
+    blocks.append(Table(header, tuple(rows), "Scores with 95 % intervals"))
+    others = [gap for gap in report.differences if gap.subset != "all"]
+    if others:
+        blocks.append(
+            Table(
+                ("sentences", "system", "minus", "macro-F1", "in words"),
+                tuple(
+                    (d.subset, d.system, d.other, _toned(d.macro_f1), d.in_words) for d in report.differences
+                ),
+                "Differences on the same resamples of articles",
+                folded_after=6,
+            )
+        )
+    return Section("Scores", tuple(blocks))
 
 
-def _labels(report: Report) -> str:
-    header = ("sentences", "system", "label", "n", "precision", "recall", "F1")
-    rows = [
-        (part.subset, system.name, found.label, f"{found.n_gold:,}", found.precision, found.recall, found.f1)
+def _tone(gap: Interval) -> Tone:
+    if gap.includes_zero:
+        return "warn"
+    return "good" if (gap.value or 0.0) > 0 else "bad"
+
+
+def _toned(gap: Interval) -> Cell:
+    return Cell(str(gap), sort=gap.value, tone="warn" if gap.includes_zero else None)
+
+
+def _labels(report: Report) -> Section:
+    header = (
+        "sentences", "system", "label", "n", "precision", "recall", "F1", "AUROC", "AUPRC", "share",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            part.subset,
+            system.name,
+            LABEL_NAMES[found.label],
+            f"{found.n_gold:,}",
+            found.precision,
+            found.recall,
+            found.f1,
+            found.auroc,
+            found.auprc,
+            found.prevalence,
+        )
         for at in range(len(report.systems[0].subsets))
         for system, part in ((system, system.subsets[at]) for system in report.systems)
         for found in part.labels
-    ]
-    return table(header, rows)
+    )
+    text = Text(
+        "AUROC is 0.5 by chance, AUPRC the label's share. Both ask whether the label's probability ranks "
+        "its sentences above the others, whatever the threshold."
+    )
+    first = report.systems[0]
+    table = Table(header, rows, "Scores by label", searchable=True, folded_after=3 * len(report.systems))
+    return Section("By label", (confusion_figure(first), text, table))
 
 
-def _differences(report: Report) -> str:
-    rows = [(d.subset, d.system, d.other, d.macro_f1) for d in report.differences]
-    open_ones = [f"- {d.in_words}" for d in report.differences if d.macro_f1.includes_zero]
-    parts = [table(("sentences", "system", "minus", "macro-F1"), rows)]
-    if open_ones:
-        parts.append("\n".join(open_ones) + "\n")
-    return "\n".join(parts)
+def _probabilities(report: Report) -> list[Section]:
+    """Calibration, selective prediction and conformal sets; nothing without probabilities."""
+    known = [system for system in report.systems if system.subsets[0].calibration is not None]
+    if report.systems[0] not in known:
+        return []
+    blocks: list[Block] = [_calibration(known)]
+    figure = reliability_figure(report.systems[0])
+    calibration = report.systems[0].subsets[0].calibration
+    if calibration is not None and calibration.ece is not None:
+        perfect = calibration.ece_if_calibrated
+        text = (
+            f"The expected calibration error (ECE) of {report.systems[0].name} is {calibration.ece:.3f} "
+            f"over {len(calibration.reliability)} bins of equally many sentences. A perfectly calibrated "
+            f"model with the same probabilities would get {perfect} at this n, so not all of it is the "
+            "model's fault. "
+            f"Debiased, it is {_plain(calibration.ece_debiased)}; the debiased root mean squared gap, which "
+            f"has an interval, is {calibration.rms_error}."
+        )
+        blocks.insert(0, Text(text))
+    if figure is not None:
+        blocks.insert(1, figure)
+    sections = [Section("Probabilities", tuple(blocks))]
+    risk = risk_figure(report)
+    selective = report.systems[0].subsets[0].selective
+    if risk is not None and selective is not None:
+        table = Table(
+            ("coverage asked", "coverage", "probability at least", "n", "accuracy", "macro-F1"),
+            tuple(
+                (
+                    f"{at.nominal:.0%}",
+                    f"{at.coverage:.1%}",
+                    f"{at.threshold:.2f}",
+                    f"{at.n_accepted:,}",
+                    at.accuracy,
+                    at.macro_f1,
+                )
+                for at in selective.at
+                if at.coverage is not None and at.threshold is not None
+            ),
+            f"{report.systems[0].name}, labelling only its surest sentences; it labels "
+            f"{_share(selective.max_coverage)} at most. AURC {selective.aurc}, above a perfect ranking of the "
+            f"same mistakes by {selective.excess_aurc}.",
+        )
+        sections.append(Section("Labelling only what is sure", (risk, table)))
+    conformal = report.details.conformal
+    if conformal is not None:
+        sections.append(_conformal(conformal))
+    return sections
 
 
-def _details(details: ModelDetails) -> str:
-    evidence, calibration, scope = details.evidence, details.calibration, details.scope
-    rows = [
-        (f"evidence: word F1 ({evidence.n_with_cue:,} sentences with a cue)", evidence.f1),
-        ("evidence: word precision", evidence.precision),
-        ("evidence: word recall", evidence.recall),
+def _calibration(systems: Sequence[SystemResult]) -> Table:
+    rows = []
+    for system in systems:
+        part = system.subsets[0]
+        calibration = part.calibration
+        if calibration is None:
+            continue
+        rows.append(
+            (
+                system.name,
+                f"{part.n_scored:,}",
+                part.log_loss,
+                part.brier,
+                "n/a" if calibration.ece is None else f"{calibration.ece:.3f}",
+                calibration.ece_if_calibrated,
+                _plain(calibration.ece_debiased),
+                calibration.rms_error,
+                part.macro_auroc,
+                part.macro_auprc,
+            )
+        )
+    header = (
+        "system", "n", "log loss", "Brier (0 to 2)", "ECE", "if calibrated", "debiased",
+        "RMS, debiased", "macro AUROC", "macro AUPRC",
+    )  # fmt: skip
+    return Table(header, tuple(rows), "How good the probabilities are, on all sentences")
+
+
+def _conformal(found: Conformal) -> Section:
+    rows = tuple(
         (
-            f"evidence shown without a cue ({evidence.n_without_cue:,} sentences)",
-            evidence.shown_without_cue,
+            f"{level.nominal:.0%}",
+            str(level.coverage),
+            *(
+                "n/a" if (share := level.coverage_by_label[label]) is None else f"{share:.1%}"
+                for label in LABELS
+            ),
+            str(level.mean_size),
+            *(f"{share:.0%}" for share in level.shares),
+            str(level.accuracy_of_single),
+        )
+        for level in found.levels
+    )
+    header = (
+        "promised", "measured", *(LABEL_NAMES[label] for label in LABELS), "mean size",
+        "none", "one", "two", "three", "right, if one",
+    )  # fmt: skip
+    text = Text(
+        "A conformal set holds the gold label with a promised probability, however wrong the "
+        f"probabilities are, if the articles are exchangeable. Measured over {found.n_splits:,} random "
+        f"halvings of {found.n_articles:,} articles: one half sets the threshold, the other is measured. "
+        "Coverage is promised on average, not for each label."
+    )
+    return Section("Sets of labels", (text, Table(header, rows, "Split conformal sets of labels")))
+
+
+def _evidence(details: Details) -> list[Section]:
+    if details.evidence is None:
+        return []
+    sections = [Section("Evidence and the judges' cues", (_cues(details.evidence),))]
+    if details.faithfulness is not None:
+        sections.append(faithfulness_section(details.faithfulness))
+    return sections
+
+
+def _cues(evidence: EvidenceScores) -> Table:
+    rows = (
+        ("word F1", evidence.f1, f"{evidence.n_with_cue:,} sentences with a cue"),
+        ("word precision", evidence.precision, ""),
+        ("word recall", evidence.recall, ""),
+        ("evidence shown", evidence.shown_without_cue, f"{evidence.n_without_cue:,} sentences without a cue"),
+    )
+    return Table(
+        ("", "value", "on"), rows, "Words shown as evidence beside the words that decided for the judge"
+    )
+
+
+def _scope(details: Details) -> Section:
+    scope = details.scope
+    rows = (
+        (
+            "found among those judged not applicable",
+            f"{scope.caught:,} of {scope.n_out:,}",
+            _plain(scope.recall),
         ),
         (
-            f"expected calibration error, {calibration.n_bins} bins of equal mass",
-            _plain(calibration.ece),
+            "judged not applicable among those refused",
+            f"{scope.caught:,} of {scope.caught + scope.refused:,}",
+            _plain(scope.precision),
         ),
-        (
-            f"mean confidence on mistakes ({calibration.n_mistakes:,})",
-            _plain(calibration.confidence_on_mistakes),
-        ),
-        (
-            "not applicable: precision",
-            f"{_plain(scope.precision)} ({scope.caught} of {scope.caught + scope.refused})",
-        ),
-        ("not applicable: recall", f"{_plain(scope.recall)} ({scope.caught} of {scope.n_out})"),
-        ("labelled sentences refused", f"{scope.refused:,} of {scope.n_labelled:,}"),
-        ("macro-F1 if none were refused", scope.macro_f1_forced),
-    ]
-    return table(("", ""), rows)
+        ("sentences with a label that were refused", f"{scope.refused:,} of {scope.n_labelled:,}", ""),
+        ("macro-F1 if none were refused", str(scope.macro_f1_forced), ""),
+    )
+    text = Text(
+        "Fragments, bylines and captions get no label; what the system refuses is held against the judges."
+    )
+    return Section("Not applicable", (text, Table(("", "", "share"), rows)))
+
+
+def _mistakes(found: Evaluation) -> tuple[Block, ...]:
+    details = found.report.details
+    sure = details.confidence_on_mistakes
+    text = (
+        f"{details.n_mistakes:,} labelled sentences got a wrong label"
+        + (f", with a mean probability of {sure:.2f}" if sure is not None else "")
+        + ". The page that belongs to this report lists those that the system was surest of."
+    )
+    return Text(text), surest_mistakes(found.rows, found.answers)
+
+
+def _share(found: Interval) -> str:
+    return "n/a" if found.value is None else f"{found.value:.1%}"
 
 
 def _plain(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.3f}"
-
-
-def headline(systems: Sequence[SystemResult]) -> str:
-    """Macro-F1 of every system on all sentences, one a line."""
-    return "\n".join(f"{system.name}: macro-F1 {system.subsets[0].macro_f1}" for system in systems)

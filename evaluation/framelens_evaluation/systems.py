@@ -10,26 +10,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from safetensors import SafetensorError
 
 from framelens import LABELS, InputError, Label, ModelFormatError
+from framelens.decoding import suffixes
 from framelens.errors import require
+from framelens.tables import TABLE_SUFFIXES
 from framelens_evaluation.baselines import BASELINES, build_baseline
 from framelens_evaluation.dataset import gold_labels
+from framelens_evaluation.lexicon import Lexicon
 from framelens_evaluation.metrics import encode_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import numpy.typing as npt
 
     from framelens import Evidence, Prediction
+    from framelens_evaluation.baselines import Baseline
     from framelens_evaluation.dataset import GoldSet
     from framelens_evaluation.metrics import FloatArray, IntArray
 
@@ -48,7 +55,6 @@ __all__ = [
 ]
 
 LabelMap = Mapping[str, Label]
-_TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 
 class Asked(Protocol):
@@ -82,10 +88,14 @@ class Answers:
     probabilities: FloatArray
     evidence: tuple[tuple[Evidence, ...], ...] | None = None
 
-    @property
-    def has_probabilities(self) -> bool:
-        """Whether every sentence has them."""
-        return not bool(np.isnan(self.probabilities).any())
+    def of(self, kept: npt.NDArray[np.bool_]) -> Answers:
+        """The answers for some of the sentences.
+
+        Args:
+            kept: shape (n_sentences,), which ones.
+        """
+        evidence = None if self.evidence is None else tuple(compress(self.evidence, kept))
+        return Answers(self.given[kept], self.probabilities[kept], evidence)
 
 
 class System(Protocol):
@@ -101,7 +111,7 @@ class System(Protocol):
 
     @property
     def digest(self) -> str | None:
-        """SHA-256 of the model or file; None for what is fitted in the run."""
+        """SHA-256 of the model or file; None for what is fitted in the run or comes from a hub."""
 
     def answer(self, rows: Sequence[Asked]) -> Answers:
         """Label sentences.
@@ -186,12 +196,14 @@ class _Fitted:
 
     name: str
     reads: str
-    model: Any
+    model: Baseline
     digest: str | None = None
 
     def answer(self, rows: Sequence[Asked]) -> Answers:
-        probabilities = self.model.predict_proba([row.text for row in rows])
-        return Answers(probabilities.argmax(-1).astype(np.int64), probabilities)
+        texts = [row.text for row in rows]
+        probabilities = self.model.predict_proba(texts)
+        evidence = self.model.evidence(texts) if isinstance(self.model, Lexicon) else None
+        return Answers(probabilities.argmax(-1).astype(np.int64), probabilities, evidence)
 
 
 def fitted_baseline(name: str, train: GoldSet | None) -> System:
@@ -212,7 +224,10 @@ def fitted_baseline(name: str, train: GoldSet | None) -> System:
 
 
 class PipelineSystem:
-    """Any Hugging Face text-classification model, through ``transformers.pipeline`` in float32.
+    """Any Hugging Face text-classification model, in float32 on the processor.
+
+    Its scores are the softmax of its logits, as of ``transformers.pipeline`` for models of one label a
+    text. Texts longer than the model reads are cut.
 
     Args:
         model: folder or hub id.
@@ -222,37 +237,88 @@ class PipelineSystem:
 
     Raises:
         InputError: the map names a label that the model does not have, leaves one out, or has none of ours.
-        ModelFormatError: transformers cannot load the model.
+        ModelFormatError: transformers cannot load the model, or finds it without a trained classifier, a
+            vocabulary, or a second label.
         MissingExtraError: torch or transformers is not installed.
     """
 
     def __init__(self, model: str, label_map: LabelMap | None = None, batch_size: int = 32) -> None:
-        torch, transformers = require("torch", "torch"), require("transformers", "torch")
+        self._torch, transformers = require("torch", "torch"), require("transformers", "torch")
         try:
-            self._pipeline: Any = transformers.pipeline(
-                "text-classification", model=model, dtype=torch.float32, device="cpu", top_k=None
+            self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(model)
+            loaded, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+                model, dtype=self._torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelFormatError(
                 f"transformers cannot load a classifier from {model!r}: {reason}"
             ) from error
-        names = list(self._pipeline.model.config.id2label.values())
-        self._columns = _columns(names, label_map, model)
-        self._batch_size = batch_size
+        _check_loaded(model, self._tokenizer, loaded, info["missing_keys"])
+        self._model: Any = loaded.eval()
+        config = loaded.config
+        names = [config.id2label[i] for i in range(config.num_labels)]
+        columns = _columns(names, label_map, model)
+        #: Shape (n_theirs, n_labels): 1 where a label of theirs means one of ours.
+        self._means = np.eye(len(LABELS))[[columns[name] for name in names]]
+        self._longest = _longest(self._tokenizer, config)
+        can_pad = self._tokenizer.pad_token is not None and config.pad_token_id is not None
+        self._batch_size = batch_size if can_pad else 1
         self.name = Path(model).name if Path(model).is_dir() else model
         self.reads = "sentence"
-        self.digest: str | None = None
+        self.digest: str | None = _digest(Path(model)) if Path(model).is_dir() else None
 
     def answer(self, rows: Sequence[Asked]) -> Answers:
-        """Label sentences; texts longer than the model reads are cut."""
+        """Label sentences; each gets a label."""
         probabilities = np.zeros((len(rows), len(LABELS)))
-        # A generator of texts keeps the pipeline quiet about being called in sequence.
-        found = self._pipeline([row.text for row in rows], truncation=True, batch_size=self._batch_size)
-        for row, scores in zip(probabilities, found, strict=True):
-            for score in scores:
-                row[self._columns[score["label"]]] += score["score"]
+        # Sentences of one length together: padding would cost most of the time.
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i].text))
+        for first in range(0, len(order), self._batch_size):
+            batch = order[first : first + self._batch_size]
+            inputs = self._tokenizer(
+                [rows[i].text for i in batch],
+                padding=len(batch) > 1,
+                truncation=self._longest is not None,
+                max_length=self._longest,
+                return_tensors="pt",
+            )
+            with self._torch.inference_mode():
+                scores = self._model(**inputs).logits.double().softmax(-1).numpy()
+            probabilities[batch] = scores @ self._means
         return Answers(probabilities.argmax(-1).astype(np.int64), probabilities)
+
+
+def _check_loaded(name: str, tokenizer: Any, model: Any, missing: Collection[str]) -> None:
+    """What transformers loads without complaint, and what gives labels at random."""
+    if missing:
+        raise ModelFormatError(
+            f"{name} is no trained classifier: its weights have no {', '.join(sorted(missing)[:3])}"
+        )
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise ModelFormatError(f"{name} has no vocabulary; expected the files of its tokeniser")
+    if model.config.num_labels < 2:
+        raise ModelFormatError(f"{name} gives one score and no choice of labels")
+
+
+def _longest(tokenizer: Any, config: Any) -> int | None:
+    """Most tokens that the model reads; None where neither it nor its tokeniser says so."""
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    stated: int = tokenizer.model_max_length
+    # A tokeniser that does not know says about 1e30. Two positions are then left, which some
+    # architectures do not use.
+    if stated < 1_000_000:
+        return stated if positions is None else min(stated, positions)
+    return None if positions is None else max(3, positions - 2)
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 over the names and digests of a folder's files."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        whole.update(f"{path.name} {content}\n".encode())
+    return whole.hexdigest()
 
 
 def _columns(names: Sequence[str], label_map: LabelMap | None, model: str) -> dict[str, int]:
@@ -291,8 +357,8 @@ def read_label_map(path: Path) -> LabelMap:
 
 
 def is_prediction_file(spec: str) -> bool:
-    """Whether a system's name is that of a file of predictions."""
-    return any(suffix in _TABLES for suffix in Path(spec).suffixes) and not Path(spec).is_dir()
+    """Whether a system's name is that of a file of predictions, there or not."""
+    return suffixes(spec)[0] in TABLE_SUFFIXES and not Path(spec).is_dir()
 
 
 def open_system(spec: str, *, train: GoldSet | None = None, label_map: LabelMap | None = None) -> System:
@@ -318,15 +384,18 @@ def open_system(spec: str, *, train: GoldSet | None = None, label_map: LabelMap 
         from framelens_evaluation.predictions import PredictionFile
 
         return PredictionFile(Path(spec))
-    if label_map is not None:
-        return PipelineSystem(spec, label_map)
+    if Path(spec).is_file():
+        raise InputError(
+            f"{spec} is a file, and no table of predictions: expected a name that ends in "
+            f"{', '.join(TABLE_SUFFIXES)}, or the folder of a model"
+        )
     from framelens import FramingClassifier
 
     try:
         classifier = FramingClassifier.from_pretrained(spec)
     except ModelFormatError as ours:
         try:
-            return PipelineSystem(spec)
+            return PipelineSystem(spec, label_map)
         except ModelFormatError as theirs:
             raise ModelFormatError(f"{ours}; {theirs}") from theirs
     name = "framelens" if spec == "bundled" else Path(spec).name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +14,17 @@ from framelens import LABELS, CueKind, Evidence, Label, Prediction, Status
 from framelens_evaluation.dataset import GoldSentence, GoldSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 STATE, PLAIN, HEDGED = LABELS
 
 
 @dataclass
 class FakeModel:
-    """Gives the answers that it was told, by text; with a context it always answers rightly."""
+    """Gives the answers that it was told, by text; with a context it always answers rightly.
+
+    A text that it was told nothing of, such as a sentence without its evidence, is plain reporting.
+    """
 
     alone: dict[str, Label | None]
     paired: dict[str, Label | None]
@@ -55,7 +60,7 @@ class FakeModel:
     def _answers(self, texts, context) -> list[Label | None]:
         contexts = [None] * len(texts) if context is None else list(context)
         return [
-            (self.alone if before is None else self.paired)[text]
+            (self.alone if before is None else self.paired).get(text, PLAIN)
             for text, before in zip(texts, contexts, strict=True)
         ]
 
@@ -117,3 +122,9 @@ def model(gold: GoldSet) -> FakeModel:
     plain = [row.text for row in gold.sentences if row.label is PLAIN]
     evidence[plain[1]] = (0, 3)
     return FakeModel(alone, paired, evidence)
+
+
+@pytest.fixture(scope="session")
+def check_page() -> Callable[[str], None]:
+    """Asserts that a page of ours is well nested, loads nothing, and names every picture and field."""
+    return runpy.run_path(str(Path(__file__).with_name("pages.py")))["check_page"]

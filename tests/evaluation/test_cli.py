@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+COMMANDS = (
+    "run",
+    "compare",
+    "audit",
+    "bench",
+    "agreement",
+    "prevalence",
+    "coverage",
+    "corpus",
+    "sentences",
+    "speed",
+    "cost",
+)
+
+
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["framelens-eval", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
@@ -40,7 +55,7 @@ def known_model(model, monkeypatch):
     monkeypatch.setattr(framelens, "FramingClassifier", Loader, raising=False)
 
 
-@pytest.mark.parametrize("arguments", [(), ("run",), ("sentences",), ("speed",)])
+@pytest.mark.parametrize("arguments", [(), *((name,) for name in COMMANDS)])
 def test_help_answers(monkeypatch, capsys, arguments) -> None:
     assert call(monkeypatch, *arguments, "--help") == 0
     shown = capsys.readouterr().out
@@ -56,21 +71,22 @@ def test_run_writes_a_report(monkeypatch, capsys, known_model, data: Path, tmp_p
     )  # fmt: skip
     shown = capsys.readouterr()
     assert code == 0
-    assert "framelens with context: macro-F1 0." in shown.out
-    assert str(folder / "report.md") in shown.out.replace("\n", "")
+    assert "framelens: macro-F1 0." in shown.out
+    assert "framelens without context: macro-F1 0." in shown.out
+    assert str(folder / "report.html") in shown.out.replace("\n", "")
     assert "baseline majority" in shown.err
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert report["command"].startswith("framelens-eval run bundled --data")
-    assert report["n_resamples"] == 50
+    assert report["provenance"]["command"].startswith("framelens-eval run bundled --data")
+    assert report["provenance"]["n_resamples"] == 50
     assert report["note"] == "made up"
-    assert "articles in both" in (folder / "report.md").read_text(encoding="utf-8")
+    assert "stand in both the data and the training file" in (folder / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["run", "bundled", "--data", "absent.jsonl"], "absent.jsonl"),
-        (["run", "bundled", "--data", "absent.jsonl", "--baseline", "oracle"], "majority, tfidf, frozen"),
+        (["run", "bundled", "--data", "absent.jsonl", "--baseline", "oracle"], "majority, lexicon, tfidf, frozen"),
         (["speed", "folder", "--texts", "absent.txt"], "absent.txt"),
     ],
 )

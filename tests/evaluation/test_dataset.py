@@ -53,6 +53,35 @@ def test_reads_rows_in_order(tmp_path: Path) -> None:
         gold_labels(found.sentences)
 
 
+def test_what_may_be_absent(tmp_path: Path) -> None:
+    least = {
+        "text": "The dam leaks.",
+        "label": "independent_reporting",
+        "article": "a:1",
+        "stratum": "natural",
+    }
+    most = {
+        **ROW,
+        "id": "s1",
+        "sure": 0,
+        "source": "river_archive",
+        "side": "independent",
+        "country": "Ruritania",
+        "date": "2021-05",
+        "inclusion_probability": 0.25,
+    }
+    found = read_gold(write(tmp_path / "gold.jsonl", least, most, {**most, "id": "s2", "sure": None}))
+    bare, full, unsure = found.sentences
+    fields = ("cue", "outlet_id", "rule", "id", "sure", "source", "side", "country", "date")
+    assert [getattr(bare, name) for name in (*fields, "inclusion_probability")] == [None] * 10
+    assert bare.context == ""
+    assert (full.id, full.sure, full.source, full.side) == ("s1", 0, "river_archive", "independent")
+    assert (full.country, full.date, full.inclusion_probability) == ("Ruritania", "2021-05", 0.25)
+    assert unsure.sure is None
+    assert found.articles == {"a:1"}
+    assert found.outlets == {"river_post"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -61,6 +90,10 @@ def test_reads_rows_in_order(tmp_path: Path) -> None:
         ({"cue": [8, 8]}, r"not within"),
         ({"text": "  "}, r"gold.jsonl:2: text: .*blank"),
         ({"article": ""}, r"gold.jsonl:2: article: "),
+        ({"sure": 2}, r"gold.jsonl:2: sure: "),
+        ({"inclusion_probability": 0}, r"gold.jsonl:2: inclusion_probability: "),
+        ({"inclusion_probability": 1.5}, r"gold.jsonl:2: inclusion_probability: "),
+        ({"id": 7}, r"gold.jsonl:2: id: "),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -108,14 +108,21 @@ def _write(path: Path, text: str) -> None:
 
 
 def _summary(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What `framelens info` shows of a report."""
-    kept = ("created", "seed", "n_resamples", "machine", "versions", "shared_articles")
+    """The figures of a report without its curves, which would be most of the file."""
+    origin = report["provenance"]
     return {
-        **{key: report[key] for key in kept},
+        **{key: origin[key] for key in ("created", "code", "seed", "n_resamples", "machine", "versions")},
+        "shared_articles": report["shared_articles"],
         "data": {key: value for key, value in report["data"].items() if key != "name"},
-        "systems": report["systems"],
+        "systems": [_without_curves(system) for system in report["systems"]],
         "differences": report["differences"],
     }
+
+
+def _without_curves(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _without_curves(value) for key, value in part.items() if key not in _CURVES}
+    return [_without_curves(value) for value in part] if isinstance(part, list) else part
 
 
 def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]) -> Iterable[str]:
@@ -159,6 +166,7 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
     yield from _parity_section(quality)
 
 
+_CURVES = ("reliability", "curve")
 _LABEL_KEYS = ("state_media_framing", "independent_reporting", "hedged_claim")
 
 
@@ -177,12 +185,13 @@ def _split_rows(sentences: Mapping[str, Mapping[str, int]]) -> list[tuple[str, .
 
 
 def _quality_section(name: str, report: Mapping[str, Any]) -> Iterable[str]:
-    machine, data = report["machine"], report["data"]
+    origin, data = report["provenance"], report["data"]
+    machine = origin["machine"]
     yield from (
         f"## Quality on {name}",
         "",
         f"n = {data['n_labelled']} sentences of {data['n_articles']} articles; 95 % intervals by "
-        f"{report['n_resamples']} bootstrap resamples of articles, seed {report['seed']}; "
+        f"{origin['n_resamples']} bootstrap resamples of articles, seed {origin['seed']}; "
         f"{machine['processor']}, {machine['n_cpus']} processors, Python {machine['python']}.",
         "",
     )
@@ -195,23 +204,32 @@ def _quality_section(name: str, report: Mapping[str, Any]) -> Iterable[str]:
                 (system["name"], subset["subset"], str(subset["n_sentences"]), *map(_interval, scores))
             )
     head = ("system", "sentences", "n", "macro-F1", "F1 state", "F1 independent", "F1 hedged")
-    yield from (*_table(head, rows), "")
-    for system in report["systems"]:
-        if system.get("details"):
-            yield from (_details_line(system["name"], system["details"]), "")
+    yield from (*_table(head, rows), "", *_details(report), "")
 
 
-def _details_line(name: str, details: Mapping[str, Any]) -> str:
-    evidence, calibration, scope = details["evidence"], details["calibration"], details["scope"]
-    return (
-        f"**{name}**: evidence against the judges' cue, by words: F1 {_interval(evidence['f1'])}, "
-        f"precision {_interval(evidence['precision'])}, recall {_interval(evidence['recall'])} "
-        f"(n = {evidence['n_with_cue']}); evidence is shown on {_interval(evidence['shown_without_cue'])} "
-        f"of {evidence['n_without_cue']} sentences without a cue. ECE {_number(calibration['ece'])} over "
-        f"{calibration['n_bins']} bins of equal mass; mean confidence on {calibration['n_mistakes']} "
-        f"mistakes {_number(calibration['confidence_on_mistakes'])}. Not applicable: {scope['caught']} of "
-        f"{scope['n_out']} found, {scope['refused']} of {scope['n_labelled']} labelled sentences refused "
-        f"(precision {_number(scope['precision'])}, recall {_number(scope['recall'])})."
+def _details(report: Mapping[str, Any]) -> Iterable[str]:
+    """What was measured of our model alone."""
+    first, details = report["systems"][0], report["details"]
+    evidence, scope, calibration = details["evidence"], details["scope"], first["subsets"][0]["calibration"]
+    yield (
+        f"- **Evidence** against the judges' cue, by words: F1 {_interval(evidence['f1'])}, precision "
+        f"{_interval(evidence['precision'])}, recall {_interval(evidence['recall'])} "
+        f"(n = {evidence['n_with_cue']}); shown on {_interval(evidence['shown_without_cue'])} of "
+        f"{evidence['n_without_cue']} sentences without a cue."
+    )
+    perfect = calibration["ece_if_calibrated"]
+    yield (
+        f"- **Calibration** ECE {_number(calibration['ece'])} over {len(calibration['reliability'])} bins of "
+        f"equal mass, where a perfectly calibrated model would get {_number(perfect['mean'])} "
+        f"[{_number(perfect['low'])}, {_number(perfect['high'])}]; debiased "
+        f"{_number(calibration['ece_debiased'])}; root mean squared gap, debiased, "
+        f"{_interval(calibration['rms_error'])}; mean confidence on {details['n_mistakes']} mistakes "
+        f"{_number(details['confidence_on_mistakes'])}."
+    )
+    yield (
+        f"- **Not applicable** {scope['caught']} of {scope['n_out']} found, {scope['refused']} of "
+        f"{scope['n_labelled']} labelled sentences refused (precision {_number(scope['precision'])}, "
+        f"recall {_number(scope['recall'])})."
     )
 
 

@@ -12,34 +12,58 @@ from framelens_evaluation.console import app, check_folder, command_line, progre
 
 if TYPE_CHECKING:
     from framelens_evaluation.baselines import BaselineName
+    from framelens_evaluation.bootstrap import Interval
+    from framelens_evaluation.systems import System
 
 _HELP = """Score a model and baselines on the same judged sentences.
 
-Writes report.json and report.md: macro-F1, precision, recall and F1 by label, and accuracy, each with
-a 95 % interval from resampling articles; differences to every baseline; evidence, calibration and scope.
+MODEL is `bundled`, a folder or hub id of a framelens model, any Hugging Face text-classification model
+(with --labels, if its labels are called otherwise), a baseline by name, or a file of predictions.
+
+Writes report.html (one self-contained page), report.md (no news text in it), report.json and figures/:
+scores with 95 % intervals from resampling articles, differences to every baseline, calibration, risk
+against coverage, conformal sets, slices, evidence, and the surest mistakes.
 
 Examples:
 
-    framelens-eval run bundled --data dev.jsonl
+    framelens-eval run bundled --data test.jsonl
 
-    framelens-eval run bundled --data test.jsonl --train train.jsonl
+    framelens-eval run bundled --data test.jsonl --train train.jsonl -o my-report/
 
-    framelens-eval run my-model/ --data dev.jsonl -o my-report/
+    framelens-eval run someone/their-model --labels map.json --data test.jsonl
+
+    framelens-eval run predictions.csv --data test.jsonl --train train.jsonl
+
+DATA has one JSON object a line: text, label (null where the codebook does not apply), article, stratum, and
+where they are known id, context, cue, outlet_id, rule, sure, source, side, country, date,
+inclusion_probability. A map is a JSON object such as {"propaganda": "state_media_framing", ...}.
 """
 
 
 @app.command(help=_HELP)
 def run(
-    model: Annotated[str, typer.Argument(help="bundled, a model folder, or a Hugging Face hub id")],
+    model: Annotated[str, typer.Argument(help="what to measure; see above")],
     data: Annotated[Path, typer.Option(help="judged sentences (JSONL) to measure on")],
     train: Annotated[
         Path | None,
         typer.Option(help="sentences the model was fitted on; baselines are fitted on them too"),
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="JSON file: a foreign model's labels to ours", metavar="MAP")
+    ] = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option(help="majority, tfidf or frozen; repeatable. Default: all of them, with --train"),
+        typer.Option(
+            help="majority, lexicon, tfidf or frozen; repeatable. Default: all of them with --train, else lexicon"
+        ),
     ] = None,
+    judges: Annotated[
+        Path | None,
+        typer.Option(help="report.json of `framelens-eval agreement`: shows how well judges agree"),
+    ] = None,
+    faithfulness: Annotated[
+        bool, typer.Option(help="ask the model again with its evidence taken away")
+    ] = True,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the report")] = Path("report"),
     seed: Annotated[int, typer.Option(min=0, help="seed of the resampling")] = 0,
     resamples: Annotated[int, typer.Option(min=1, help="resamples behind each interval")] = 1000,
@@ -49,32 +73,49 @@ def run(
 ) -> None:
     """Score a model and baselines."""
     # Here, so that --help answers at once.
-    from framelens import FramingClassifier
     from framelens_evaluation.dataset import read_gold
-    from framelens_evaluation.report import write_report
+    from framelens_evaluation.output import write_outputs
     from framelens_evaluation.run import evaluate
-    from framelens_evaluation.run_document import headline
+    from framelens_evaluation.run_document import headline, run_document
+    from framelens_evaluation.systems import open_system, read_label_map
 
     names = _baseline_names(baseline)
     check_folder(output)
+    label_map = read_label_map(labels) if labels else None
+    ceiling = _ceiling(judges) if judges else None
     gold = read_gold(data)
     fitted_on = read_gold(train) if train else None
     with progress() as tell:
-        tell(f"loading the model {model}")
-        report = evaluate(
-            FramingClassifier.from_pretrained(model),
+        tell(f"loading {model}")
+        found = evaluate(
+            _readings(open_system(model, train=fitted_on, label_map=label_map)),
             gold,
             fitted_on,
             baselines=names,
             seed=seed,
             n_resamples=resamples,
+            faithfulness=faithfulness,
+            judge_ceiling=ceiling,
             command=command_line(),
             note=note,
             progress=tell,
         )
-    written = write_report(report, output)
-    typer.echo(headline(report.systems))
+        tell("drawing the report")
+        written = write_outputs(found.report, run_document(found), output)
+    typer.echo(headline(found.report))
     typer.echo(f"report: {written}")
+
+
+def _readings(system: System) -> list[System]:
+    """A framelens model that reads context is measured without it too."""
+    from dataclasses import replace
+
+    from framelens_evaluation.systems import FramingSystem
+
+    if isinstance(system, FramingSystem) and system.with_context:
+        alone = replace(system, name=f"{system.name} without context", with_context=False)
+        return [system, alone]
+    return [system]
 
 
 def _baseline_names(given: list[str] | None) -> list[BaselineName] | None:
@@ -87,3 +128,10 @@ def _baseline_names(given: list[str] | None) -> list[BaselineName] | None:
     if unknown:
         raise InputError(f"expected a baseline among {', '.join(BASELINES)}, got {unknown[0]!r}")
     return [name for name in BASELINES if name in given]
+
+
+def _ceiling(path: Path) -> Interval:
+    """How well judges agree, from the report of `framelens-eval agreement`."""
+    from framelens_evaluation.agreement import read_judge_ceiling
+
+    return read_judge_ceiling(path)
