@@ -109,6 +109,7 @@ def to_svg(figure: Any, title: str, description: str) -> str:
     drawn = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", drawn, count=1)
     drawn = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawn, count=1)
     drawn = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px system-ui, sans-serif", drawn)
+    drawn = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", drawn)
     for stand_in, page_colour in _PAGE_COLOURS.items():
         drawn = drawn.replace(stand_in, page_colour)
     name = re.sub(r"\W+", "-", title.lower()).strip("-")

@@ -69,6 +69,13 @@ def _inline(text: object) -> Any:
     return _safe(re.sub(r"`([^`]+)`", r"<code>\1</code>", marked))
 
 
+def _cell_text(text: object) -> Any:
+    """As `_inline`, with the interval behind a number set small, so that wide tables fit."""
+    # As a plain string: one that is marked as safe would escape what is put in.
+    plain = str(_inline(text))
+    return _safe(re.sub(r"(?<=[\d%]) (\[[^\]]+\]|\([^)]* to [^)]*\))$", r" <small>\1</small>", plain))
+
+
 def _slug(title: str) -> str:
     return re.sub(r"\W+", "-", title.lower()).strip("-")
 
@@ -86,7 +93,7 @@ def _cell(value: object, is_number: bool) -> Any:
         classes += [value.tone] if value.tone else []
         sort = "" if value.sort is None else f' data-sort="{value.sort}"'
     shown = f' class="{" ".join(classes)}"' if classes else ""
-    return _safe(f"<td{shown}{sort}>{_inline(value)}</td>")
+    return _safe(f"<td{shown}{sort}>{_cell_text(value)}</td>")
 
 
 def _values_of(block: Examples, fact: str) -> list[str]:

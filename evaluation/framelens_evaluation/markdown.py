@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from framelens_evaluation.document import Callout, Examples, Figure, Table, Text
@@ -53,4 +54,6 @@ def _block(block: Block, figures: str) -> str:
 
 
 def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    text = str(value).replace("|", "\\|").replace("\n", " ")
+    # Data must not become elements; code is shown as it is, and "<0.001" is none.
+    return text if "`" in text else re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
