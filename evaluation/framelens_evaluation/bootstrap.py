@@ -39,7 +39,6 @@ __all__ = [
     "cluster_sums",
     "draw",
     "multiplicities",
-    "paired_difference",
     "resample",
 ]
 
@@ -339,29 +338,3 @@ def bootstrap(
     """
     draws = statistic(resample(sums, n_resamples, rng))
     return Interval.of(statistic(sums.sum(0)), draws, len(sums))
-
-
-def paired_difference(
-    first: npt.NDArray[Any],
-    second: npt.NDArray[Any],
-    statistic: Statistic,
-    n_resamples: int,
-    rng: np.random.Generator,
-) -> Interval:
-    """95 % percentile interval of ``statistic(first) - statistic(second)`` on the same resamples.
-
-    Args:
-        first: shape (n_clusters, ...), counts of one system by cluster.
-        second: the same shape, counts of the other on the same sentences.
-        statistic: see `bootstrap`.
-        n_resamples: see `bootstrap`.
-        rng: seeded by the caller.
-
-    Raises:
-        InputError: the two differ in shape, or ``n_resamples`` is below 1.
-    """
-    if first.shape != second.shape:
-        raise InputError(f"both systems need counts of one shape, got {first.shape} and {second.shape}")
-    draws = resample(np.stack([first, second], axis=1), n_resamples, rng)
-    gap = statistic(first.sum(0)) - statistic(second.sum(0))
-    return Interval.of(gap, statistic(draws[:, 0]) - statistic(draws[:, 1]), len(first))

@@ -13,6 +13,8 @@ from framelens_evaluation.commands import (
     bench,
     compare,
     corpus,
+    cost,
+    coverage,
     prevalence,
     run,
     sentences,
@@ -23,7 +25,7 @@ from framelens_evaluation.console import app
 __all__ = ["app", "main"]
 
 # Importing a command registers it; this is the order of --help's list.
-COMMANDS = (run, compare, audit, bench, agreement, prevalence, corpus, sentences, speed)
+COMMANDS = (run, compare, audit, bench, agreement, prevalence, coverage, corpus, sentences, speed, cost)
 
 
 def main() -> None:

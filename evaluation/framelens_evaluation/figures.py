@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,8 @@ _STYLE: Final[dict[str, Any]] = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "text.color": INK,
+    # Names of outlets and files are shown as they are; two dollar signs do not make them a formula.
+    "text.parse_math": False,
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
     "axes.spines.top": False,
@@ -101,7 +104,10 @@ def to_svg(figure: Any, title: str, description: str) -> str:
         description: what it shows, for readers who cannot see it.
     """
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # Text is written as text, in the reader's fonts; that ours lack a letter only misjudges its width.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     drawn = stream.getvalue()
     drawn = drawn[drawn.index("<svg") :].strip()
     # matplotlib's own metadata block names web addresses, and says nothing that a reader needs.

@@ -101,10 +101,10 @@ def _values_of(block: Examples, fact: str) -> list[str]:
 
 
 def _marked(example: Example) -> Any:
-    """The sentence with its evidence marked; marks that overlap an earlier one are left out."""
+    """The sentence with its evidence marked, but for marks that are empty or overlap an earlier one."""
     parts, at = [], 0
     for start, end, kind in sorted(example.marks):
-        if start < at:
+        if start < at or end <= start:
             continue
         side = "state" if kind.startswith("state") else "hedge" if kind.startswith("hedge") else "other"
         parts += [

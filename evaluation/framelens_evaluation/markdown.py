@@ -28,11 +28,12 @@ def render_markdown(document: Document, figures: str = "figures") -> str:
         document: what to render.
         figures: folder of the figures' files, relative to that of the text.
     """
-    parts = [f"# {document.title}\n", f"{document.lead}\n"]
+    parts = [f"# {_plain(document.title)}\n", f"{_plain(document.lead)}\n"]
     if document.headline:
-        parts.append("\n".join(f"- **{value}** {name}" for value, name in document.headline) + "\n")
+        lines = (f"- **{_plain(value)}** {_plain(name)}" for value, name in document.headline)
+        parts.append("\n".join(lines) + "\n")
     for section in document.sections:
-        parts.append(f"## {section.title}\n")
+        parts.append(f"## {_plain(section.title)}\n")
         parts += [text for block in section.blocks if (text := _block(block, figures))]
     return "\n".join(parts)
 
@@ -40,20 +41,25 @@ def render_markdown(document: Document, figures: str = "figures") -> str:
 def _block(block: Block, figures: str) -> str:
     match block:
         case Text():
-            return f"{block.text}\n"
+            return f"{_plain(block.text)}\n"
         case Callout():
-            return f"> {block.text}\n"
+            return f"> {_plain(block.text)}\n"
         case Table():
-            caption = f"{block.caption}\n\n" if block.caption else ""
+            caption = f"{_plain(block.caption)}\n\n" if block.caption else ""
             return caption + table(block.header, block.rows)
         case Figure():
-            caption = f"\n{block.caption}\n" if block.caption else ""
-            return f"![{block.title}. {block.description}]({figures}/{block.name}.svg)\n{caption}"
+            caption = f"\n{_plain(block.caption)}\n" if block.caption else ""
+            shown = f"{_plain(block.title)}. {_plain(block.description)}"
+            return f"![{shown}]({figures}/{block.name}.svg)\n{caption}"
         case Examples():
             return ""
 
 
 def _cell(value: object) -> str:
-    text = str(value).replace("|", "\\|").replace("\n", " ")
-    # Data must not become elements; code is shown as it is, and "<0.001" is none.
-    return text if "`" in text else re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+    return _plain(str(value).replace("|", "\\|").replace("\n", " "))
+
+
+def _plain(text: str) -> str:
+    """Text in which data, such as the name of an outlet, become no elements; ``<0.001`` is none."""
+    # Code between marks is shown as it is.
+    return re.sub(r"`[^`]*`|<(?=[A-Za-z/!?])", lambda found: "&lt;" if found[0] == "<" else found[0], text)

@@ -19,19 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from framelens import LABELS, InputError, Label
+from framelens import LABELS, Label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "NO_LABEL",
-    "Confusion",
     "FloatArray",
     "IntArray",
-    "LabelScores",
     "ScopeScores",
-    "Scores",
     "accuracy",
     "encode_labels",
     "f1",
@@ -153,95 +150,6 @@ def mcc(counts: npt.NDArray[Any]) -> FloatArray:
 def share(counts: npt.NDArray[Any]) -> FloatArray:
     """(part, whole) in the last axis to their ratio: (..., 2) to (...,), NaN for a whole of 0."""
     return ratio(counts[..., 0], counts[..., 1])
-
-
-@dataclass(frozen=True, slots=True)
-class LabelScores:
-    """Scores of one label; None where the functions of the same names give NaN."""
-
-    n_gold: int
-    n_given: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores of one confusion matrix.
-
-    Attributes:
-        n_sentences: sentences with a gold label.
-        n_refused: those of them that got no label.
-        macro_f1: over the labels that occur in gold; None without sentences.
-        accuracy: None without sentences.
-        labels: by label, in the order of `LABELS`.
-    """
-
-    n_sentences: int
-    n_refused: int
-    macro_f1: float | None
-    accuracy: float | None
-    labels: Mapping[Label, LabelScores]
-
-
-@dataclass(frozen=True, eq=False)
-class Confusion:
-    """Confusion counts; add two with ``+``.
-
-    Attributes:
-        counts: shape (n_labels, n_labels + 1), gold by given, the last column "no label".
-
-    Raises:
-        InputError: the counts are of another shape.
-    """
-
-    counts: IntArray
-
-    def __post_init__(self) -> None:
-        if self.counts.shape != (NO_LABEL, NO_LABEL + 1):
-            raise InputError(f"counts must have the shape (3, 4), got {self.counts.shape}")
-
-    @classmethod
-    def of(cls, gold: Sequence[Label], given: Sequence[Label | None]) -> Confusion:
-        """Count pairs of labels.
-
-        Args:
-            gold: shape (n_sentences,).
-            given: the same shape; None where no label was given.
-
-        Raises:
-            InputError: the two differ in length.
-        """
-        if len(gold) != len(given):
-            raise InputError(f"gold and given must be of one length, got {len(gold)} and {len(given)}")
-        cells = encode_labels(gold) * (NO_LABEL + 1) + encode_labels(given)
-        flat = np.bincount(cells, minlength=NO_LABEL * (NO_LABEL + 1))
-        return cls(flat.reshape(NO_LABEL, NO_LABEL + 1))
-
-    def __add__(self, other: Confusion) -> Confusion:
-        return Confusion(self.counts + other.counts)
-
-    def scores(self) -> Scores:
-        """Every score of these counts."""
-        columns = zip(
-            self.counts.sum(1),
-            self.counts[:, :NO_LABEL].sum(0),
-            precision(self.counts),
-            recall(self.counts),
-            f1(self.counts),
-            strict=True,
-        )
-        return Scores(
-            n_sentences=int(self.counts.sum()),
-            n_refused=int(self.counts[:, NO_LABEL].sum()),
-            macro_f1=number(macro_f1(self.counts)),
-            accuracy=number(accuracy(self.counts)),
-            labels={
-                label: LabelScores(int(gold), int(given), number(p), number(r), number(f))
-                for label, (gold, given, p, r, f) in zip(LABELS, columns, strict=True)
-            },
-        )
 
 
 @dataclass(frozen=True, slots=True)

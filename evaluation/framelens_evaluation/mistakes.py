@@ -46,7 +46,7 @@ def surest_mistakes(rows: Sequence[GoldSentence], answers: Answers, n: int = 150
     return Examples(
         items,
         caption=f"{len(items):,} of {len(wrong):,} mistakes, the surest first. Marked: what the system "
-        "shows as evidence. The gold label was given by the judges named above.",
+        "shows as evidence. The gold label is the judges', who may be wrong too.",
         filters=tuple(name for name in _FILTERS if any(name in item.facts for item in items)),
     )
 

@@ -108,7 +108,10 @@ class PredictionFile:
             if at is None:
                 same = left.get(asked.text)
                 if not same:
-                    raise InputError(f"{self._path} has no prediction for the sentence {_shown(asked)}")
+                    raise InputError(
+                        f"{self._path} has no prediction for the sentence {_shown(asked)}"
+                        + (", or too few: each row answers once" if asked.text in self._by_text else "")
+                    )
                 found.append(self._rows[same.popleft()])
                 continue
             row = self._rows[at]
@@ -172,4 +175,7 @@ def parse_evidence(value: Any) -> tuple[Evidence, ...]:
             for span in spans
         )
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"expected evidence as a list of spans, got {value!r}") from error
+        raise InputError(
+            "expected evidence as a list of spans with start, end, score and a kind among "
+            f"{', '.join(CueKind)}, got {value!r}"
+        ) from error

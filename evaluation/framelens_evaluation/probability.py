@@ -19,6 +19,7 @@ import numpy as np
 from framelens import LABELS
 from framelens_evaluation.bootstrap import Interval, Spread
 from framelens_evaluation.metrics import number, ratio
+from framelens_evaluation.proportions import wilson
 from framelens_evaluation.provenance import Part
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ SMALLEST_BIN = 20
 _CHUNK = 250_000
 # Differences of sums below this share of them are none.
 _ROUNDING = 1e-9
-_Z = 1.959964  # the normal distribution's 97.5 % quantile
 
 
 class ReliabilityBin(Part):
@@ -254,20 +254,21 @@ class Reliability:
     def bins(self) -> tuple[ReliabilityBin, ...]:
         """The bins; none without sentences."""
         mass = self._mass.sum(0)
-        n_articles = mass**2 / (self._mass**2).sum(0)
+        share = self._hits.sum(0) / mass
+        low, high = wilson(share, mass**2 / (self._mass**2).sum(0))
         single = (self._mass > 0).sum(0) < 2
         found = []
         for at in range(self._n_bins):
             inside = self._bins == at
             values = self._predicted[inside]
-            share = float(self._hits.sum(0)[at] / mass[at])
+            ends = (None, None) if single[at] else (float(low[at]), float(high[at]))
             found.append(
                 ReliabilityBin(
                     n=len(values),
                     low=float(values.min()),
                     high=float(values.max()),
                     predicted=float(np.average(values, weights=self._weights[inside])),
-                    observed=Interval(share, None, None) if single[at] else _wilson(share, n_articles[at]),
+                    observed=Interval(float(share[at]), *ends),
                 )
             )
         return tuple(found)
@@ -330,14 +331,6 @@ class Reliability:
             eces[rows] = np.abs(gap).sum(1) / mass.sum()
             rms_errors[rows] = _rms_error(gap, square, mass, mass_square)
         return eces, rms_errors
-
-
-def _wilson(share: float, n: float) -> Interval:
-    """Share of ``n`` observations with its 95 % score interval."""
-    shrunk = 1.0 + _Z**2 / n
-    middle = (share + _Z**2 / (2 * n)) / shrunk
-    half = _Z / shrunk * math.sqrt(share * (1.0 - share) / n + _Z**2 / (4 * n**2))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def _rms_error(

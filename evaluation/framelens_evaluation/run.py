@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from framelens import LABELS, InputError
+from framelens import LABELS, InputError, MissingExtraError
 from framelens_evaluation import metrics
 from framelens_evaluation.baselines import BASELINES
 from framelens_evaluation.bootstrap import Interval, Resampling, cluster_codes, cluster_confusions, resample
@@ -107,8 +107,8 @@ def evaluate(
         data: what to measure on.
         train: what the baselines are fitted on and what tells seen from unseen outlets; it should be
             what the systems were fitted on.
-        baselines: which to add; None means all of them with ``train``, and without it those that need no
-            fitting.
+        baselines: which to add; None means all that are installed with ``train``, and without it those
+            that need no fitting.
         seed: of the resampling.
         n_resamples: articles are drawn this often for the 95 % intervals.
         faithfulness: whether to ask the first system again with its evidence taken away.
@@ -120,7 +120,7 @@ def evaluate(
     Raises:
         InputError: no labelled sentences, no system, a baseline without ``train``, or a system that
             does not answer for every sentence.
-        MissingExtraError: a baseline needs what is not installed.
+        MissingExtraError: a baseline that was asked for needs what is not installed.
     """
     begun, created = time.perf_counter(), datetime.now(UTC)
     tell = progress or (lambda _: None)
@@ -170,13 +170,18 @@ def _baselines(
     tell: Callable[[str], None],
 ) -> list[System]:
     """The baselines that are not among the systems already."""
-    if names is None:
-        names = BASELINES if train else ("lexicon",)
+    wanted = names if names is not None else BASELINES if train else ("lexicon",)
     fitted = []
-    for name in dict.fromkeys(names):
-        if name not in {system.name for system in systems}:
-            tell(f"fitting the baseline {name}")
+    for name in dict.fromkeys(wanted):
+        if name in {system.name for system in systems}:
+            continue
+        tell(f"fitting the baseline {name}")
+        try:
             fitted.append(fitted_baseline(name, train))
+        except MissingExtraError as error:
+            if names is not None:
+                raise
+            tell(f"leaving out the baseline {name}: {error}")
     return fitted
 
 
@@ -215,7 +220,8 @@ def _subsets(
         found.append(("reweighted", everything, 1.0 / np.array(known_draws)))
     if train is not None:
         known = np.array([row.outlet_id is not None for row in rows])
-        seen = np.array([row.outlet_id in train.outlets for row in rows])
+        outlets = train.outlets  # gathered from all sentences whenever it is asked for
+        seen = np.array([row.outlet_id in outlets for row in rows])
         found += [("seen outlets", seen, None), ("unseen outlets", known & ~seen, None)]
     return found
 
@@ -310,4 +316,6 @@ def _in_words(system: str, other: str, subset: Subset, gap: Interval) -> str:
             f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], includes 0."
         )
     better = "better" if gap.value > 0 else "worse"
-    return f"{where} {system} is {better} than {other}, by {abs(gap.value):.3f} of macro-F1."
+    low, high = sorted((abs(gap.low), abs(gap.high)))
+    by = f"{abs(gap.value):.3f} [{low:.3f}, {high:.3f}]"
+    return f"{where} {system} is {better} than {other}, by {by} of macro-F1."

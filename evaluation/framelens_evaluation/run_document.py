@@ -211,8 +211,8 @@ def _probabilities(report: Report) -> list[Section]:
                 if at.coverage is not None and at.threshold is not None
             ),
             f"{report.systems[0].name}, labelling only its surest sentences; it labels "
-            f"{_share(selective.max_coverage)} at most. AURC {selective.aurc}, above a perfect ranking of the "
-            f"same mistakes by {selective.excess_aurc}.",
+            f"{_share(selective.max_coverage)} at most. AURC {selective.aurc}, above a perfect ranking of "
+            f"the same mistakes by {selective.excess_aurc}.",
         )
         sections.append(Section("Labelling only what is sure", (risk, table)))
     conformal = report.details.conformal
@@ -269,10 +269,12 @@ def _conformal(found: Conformal) -> Section:
         "none", "one", "two", "three", "right, if one",
     )  # fmt: skip
     text = Text(
-        "A conformal set holds the gold label with a promised probability, however wrong the "
-        f"probabilities are, if the articles are exchangeable. Measured over {found.n_splits:,} random "
-        f"halvings of {found.n_articles:,} articles: one half sets the threshold, the other is measured. "
-        "Coverage is promised on average, not for each label."
+        "A conformal set is made to hold the gold label with a promised probability, however wrong the "
+        "system's probabilities are. The promise is exact for exchangeable sentences; those of one article "
+        "resemble each other, so it holds about, and on new articles of the same kind alone. Measured over "
+        f"{found.n_splits:,} random halvings of {found.n_articles:,} articles: one half sets the threshold, "
+        "the other is measured; in brackets, the lowest and highest of the halvings. Coverage is promised on "
+        "average, not for each label."
     )
     return Section("Sets of labels", (text, Table(header, rows, "Split conformal sets of labels")))
 

@@ -66,7 +66,7 @@ def confusion_figure(system: SystemResult) -> Figure:
             axes.text(
                 column,
                 row,
-                f"{share:.0%}\n{counts[row, column]:,}",
+                f"{share:.0%}\n{counts[row, column]:,}" if totals[row, 0] else "n/a",
                 ha="center",
                 va="center",
                 color="white" if share > 0.6 else "#1a1a1a",
@@ -84,7 +84,7 @@ def confusion_figure(system: SystemResult) -> Figure:
         )
         description = f"Rows are gold labels. {cells}."
         svg = to_svg(figure, title, description)
-    caption = "Each row sums to 100 %: how the sentences of a gold label were labelled."
+    caption = "Each row sums to 100 %: how the sentences of a gold label were labelled. n/a: there are none."
     return Figure("confusion", svg, title, description, caption, wide=False)
 
 
@@ -161,7 +161,7 @@ def risk_figure(report: Report) -> Figure | None:
         axes.set_ylabel("share of wrong labels")
         axes.axhline(0, color=RULE, linewidth=0.8)
         figure.legend(loc="outside right upper")
-        ends = "; ".join(f"{s.name}: {c.curve[-1][1]:.2f} of all" for s, c in curves)
+        ends = "; ".join(f"{s.name}: {c.curve[-1][1]:.2f} at {c.curve[-1][0]:.0%}" for s, c in curves)
         description = f"One line a system, rising to its error rate on everything it labels. {ends}."
         svg = to_svg(figure, title, description)
     caption = (

@@ -264,7 +264,7 @@ class PipelineSystem:
         self._longest = _longest(self._tokenizer, config)
         can_pad = self._tokenizer.pad_token is not None and config.pad_token_id is not None
         self._batch_size = batch_size if can_pad else 1
-        self.name = Path(model).name if Path(model).is_dir() else model
+        self.name = (Path(model).name or Path(model).resolve().name) if Path(model).is_dir() else model
         self.reads = "sentence"
         self.digest: str | None = _digest(Path(model)) if Path(model).is_dir() else None
 
@@ -398,5 +398,5 @@ def open_system(spec: str, *, train: GoldSet | None = None, label_map: LabelMap 
             return PipelineSystem(spec, label_map)
         except ModelFormatError as theirs:
             raise ModelFormatError(f"{ours}; {theirs}") from theirs
-    name = "framelens" if spec == "bundled" else Path(spec).name
+    name = "framelens" if spec == "bundled" else Path(spec).name or Path(spec).resolve().name
     return FramingSystem(classifier, name, with_context=classifier.context_sentences > 0)

@@ -1,4 +1,4 @@
-"""Rates with intervals, Holm's adjustment, and the test for exchangeable names."""
+"""Rates with intervals, and the test for exchangeable names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from framelens_evaluation.audit.statistics import (
     column_shifts,
     exchange_test,
     failure_rate,
-    holm,
     mean_by,
 )
 from framelens_evaluation.bootstrap import Interval, Resampling
@@ -82,13 +81,6 @@ def test_clustered_intervals_cover() -> None:
         found = failure_rate(failed, clusters)
         hits += found.low <= 0.2 <= found.high
     assert 0.91 <= hits / 300 <= 0.99
-
-
-def test_holm_by_hand() -> None:
-    # Sorted 0.01, 0.02, 0.03, 0.5 times 4, 3, 2, 1; then never falling.
-    found = holm(np.array([0.03, 0.01, 0.5, 0.02]))
-    assert found == pytest.approx([0.06, 0.04, 0.5, 0.06])
-    assert holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])
 
 
 def test_names_that_do_nothing_are_exchangeable() -> None:

@@ -270,6 +270,20 @@ def test_labels_of_others_are_told(tmp_path: Path) -> None:
     assert "none of the three" in page_of(written)
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_an_empty_label_is_none(tmp_path: Path, kind: str) -> None:
+    rows = [{"doc_id": "a", "label": str(STATE)}, {"doc_id": "b", "label": ""}, {"doc_id": "c", "label": " "}]
+    if kind == "jsonl":
+        content = "".join(json.dumps(each) + "\n" for each in rows)
+    else:
+        lines = ['"doc_id","label"', *('"{doc_id}","{label}"'.format(**each) for each in rows)]
+        content = "\n".join(lines) + "\n"
+    (tmp_path / f"x.{kind}").write_text(content, encoding="utf-8")
+    counts = measure(tmp_path / f"x.{kind}", tmp_path / "out").report.counts
+    assert (counts.foreign_labels, counts.labelled) == (0, 1)
+    assert counts.statuses == {"not labelled": 2, "ok": 1}
+
+
 def test_nothing_of_the_corpus_is_markup(check_page, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
     rows = [

@@ -85,3 +85,19 @@ def test_settings_of_the_caller_are_left_alone() -> None:
 def test_every_label_has_a_colour_and_a_name_of_its_own() -> None:
     assert set(LABEL_COLOURS) == set(LABEL_NAMES) == set(LABELS)
     assert len(set(LABEL_COLOURS.values())) == len(set(LABEL_NAMES.values())) == 3
+
+
+def test_names_from_data_are_no_formulas() -> None:
+    with drawing(3, 2) as (figure, axes):
+        axes.set_yticks([0, 1], ["pap$er $x_{", r"$\frac$"])
+        drawn = to_svg(figure, "$x_{$", "")
+    assert "pap$er $x_{" in drawn
+    assert r"$\frac$" in drawn
+
+
+def test_letters_that_the_font_lacks_are_kept_without_a_warning() -> None:
+    with drawing(3, 2) as (figure, axes):
+        axes.set_yticks([0, 1], ["人民日报", "தமிழ்"])
+        drawn = to_svg(figure, "Names", "")
+    assert "人民日报" in drawn
+    assert "தமிழ்" in drawn

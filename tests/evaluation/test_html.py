@@ -130,6 +130,11 @@ def test_of_marks_that_overlap_the_first_stands(page) -> None:
     )
 
 
+def test_marks_of_no_character_are_left_out(page) -> None:
+    rendered = page(Examples((Example("One two.", ((0, 0, "state_cue"), (5, 4, "a"), (-2, 3, "b")), {}),)))
+    assert "<p>One two.</p>" in rendered
+
+
 def test_marks_are_cut_before_they_are_escaped(page) -> None:
     rendered = page(Examples((Example("a & <b>", ((2, 5, "state_cue"),)),)))
     assert 'a <mark class="state" title="state_cue">&amp; &lt;</mark>b&gt;' in rendered
@@ -139,9 +144,15 @@ def test_sentences_can_be_filtered_by_what_they_are(page) -> None:
     items = tuple(Example(f"Sentence {at}.", facts={"label": "ab"[at % 2], "n": str(at)}) for at in range(3))
     rendered = page(Examples(items, "Some", filters=("label",)))
     assert '<select data-fact="label">' in rendered
-    assert re.findall(r"<option>(.*?)</option>", rendered) == ["a", "b"]
+    assert re.findall(r'<option value="(.+?)">(.*?)</option>', rendered) == [("a", "a"), ("b", "b")]
     assert '<output aria-live="polite">' in rendered
     assert rendered.count('<div data-fact="n">') == 3
+
+
+def test_a_filter_s_value_is_the_fact_s_to_the_letter(page) -> None:
+    # Without the attribute, a browser takes "River Post" from the text of this option, and finds nothing.
+    rendered = page(Examples((Example("One.", facts={"outlet": "River  Post"}),), filters=("outlet",)))
+    assert '<option value="River  Post">' in rendered
 
 
 def test_no_sentences_offer_no_filter(page) -> None:

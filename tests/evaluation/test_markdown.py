@@ -49,6 +49,24 @@ def document() -> Document:
     return Document("A report", "What it is about.", (Section("First", blocks),), (("0.81", "macro-F1"),))
 
 
+def test_data_become_no_elements_anywhere() -> None:
+    hostile = "a <img src=x> and ` <script> b"
+    blocks = (
+        Text(hostile),
+        Callout(hostile),
+        Table((hostile,), ((hostile,),), hostile),
+        Figure("dots", SVG, hostile, hostile, hostile),
+    )
+    text = render_markdown(Document(hostile, hostile, (Section(hostile, blocks),), ((hostile, hostile),)))
+    assert not re.search("<(?:img|script)", text)
+    assert text.count("&lt;img src=x>") == 13
+
+
+def test_code_and_comparisons_stay_as_they_are() -> None:
+    text = render_markdown(Document("t", "With `a<b>c`, p <0.001 and 3 < 4.", ()))
+    assert "With `a<b>c`, p <0.001 and 3 < 4." in text
+
+
 def test_every_block_but_the_sentences(document: Document) -> None:
     text = render_markdown(document)
     assert text.startswith("# A report\n\nWhat it is about.\n\n- **0.81** macro-F1\n\n## First\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from framelens_evaluation.output import write_outputs
 from framelens_evaluation.report import Report
 from framelens_evaluation.run import Evaluation, evaluate
 from framelens_evaluation.run_document import run_document
+from framelens_evaluation.run_figures import confusion_figure
 from framelens_evaluation.systems import Answers, FramingSystem
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ def test_differences_are_paired_and_said_in_words(report: Report) -> None:
     }
     clear = by_pair[PAIRED, "majority"]
     assert clear.macro_f1.low > 0
-    assert "better than majority" in clear.in_words
+    low, high = clear.macro_f1.low, clear.macro_f1.high
+    assert f"better than majority, by {clear.macro_f1.value:.3f} [{low:.3f}, {high:.3f}]" in clear.in_words
     scores = {system.name: system.subsets[0].macro_f1.value for system in report.systems}
     for (ours, other), gap in by_pair.items():
         assert gap.macro_f1.value == pytest.approx(scores[ours] - scores[other])
@@ -219,6 +222,14 @@ def test_a_system_without_probabilities_has_a_whole_report(gold) -> None:
     document = run_document(found)
     assert "Probabilities" not in {section.title for section in document.sections}
     assert " nan" not in render_markdown(document).lower()
+
+
+def test_a_label_without_sentences_has_no_shares_in_the_confusion(gold) -> None:
+    rows = tuple(row for row in gold.sentences if row.label is Label.INDEPENDENT_REPORTING)
+    found = evaluate([Mute()], GoldSet("plain", "0" * 64, rows), n_resamples=N)
+    figure = confusion_figure(found.report.systems[0])
+    cells = re.findall(r">(n/a|\d+%)<", figure.svg)
+    assert cells == ["n/a"] * 3 + ["0%", "100%", "0%"] + ["n/a"] * 3
 
 
 def test_written_report(found: Evaluation, tmp_path: Path) -> None:

@@ -335,6 +335,11 @@ def test_weights_of_another_shape_are_refused(foreign: Path, tmp_path: Path) -> 
         open_system(str(folder), label_map=MAP)
 
 
+def test_the_folder_one_is_in_has_a_name(foreign: Path, monkeypatch) -> None:
+    monkeypatch.chdir(foreign)
+    assert open_system(".", label_map=MAP).name == foreign.name
+
+
 # Label maps. -------------------------------------------------------------------------------------------
 
 

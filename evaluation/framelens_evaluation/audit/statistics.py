@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +9,8 @@ import numpy as np
 
 from framelens_evaluation.bootstrap import Interval, bootstrap, cluster_codes, cluster_sums, resample
 from framelens_evaluation.metrics import share
+from framelens_evaluation.proportions import wilson
+from framelens_evaluation.significance import holm
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
     from framelens_evaluation.bootstrap import Resampling
     from framelens_evaluation.metrics import FloatArray
 
-__all__ = ["N_PERMUTATIONS", "Exchange", "column_shifts", "exchange_test", "failure_rate", "holm", "mean_by"]
+__all__ = ["N_PERMUTATIONS", "Exchange", "column_shifts", "exchange_test", "failure_rate", "mean_by"]
 
 #: So many that a p-value of 1 / (1 + N) times 40 states stays far below 0.05.
 N_PERMUTATIONS: Final = 20_000
 #: Whole matrices are permuted for the spread; a tenth is enough for a 95 % quantile.
 N_SPREADS: Final = 2_000
-_Z: Final = 1.959963984540054
 
 
 def failure_rate(failed: npt.NDArray[np.bool_], clusters: Sequence[Hashable]) -> Interval:
@@ -55,12 +55,8 @@ def failure_rate(failed: npt.NDArray[np.bool_], clusters: Sequence[Hashable]) ->
         residuals = counts[:, 0] - rate * counts[:, 1]
         variance = n_clusters / (n_clusters - 1) * float((residuals**2).sum()) / n**2
         effective = min(float(n), max(1.0, rate * (1 - rate) / variance)) if variance else float(n)
-    centre = (rate + _Z**2 / (2 * effective)) / (1 + _Z**2 / effective)
-    half = _Z / (1 + _Z**2 / effective)
-    half *= math.sqrt(rate * (1 - rate) / effective + _Z**2 / (4 * effective**2))
-    low = 0.0 if rate == 0.0 else max(0.0, centre - half)
-    high = 1.0 if rate == 1.0 else min(1.0, centre + half)
-    return Interval(rate, low, high)
+    low, high = wilson(rate, effective)
+    return Interval(rate, float(low), float(high))
 
 
 def mean_by(values: FloatArray, clusters: Sequence[Hashable], how: Resampling, stream: int) -> Interval:
@@ -90,22 +86,6 @@ def column_shifts(values: FloatArray, how: Resampling, stream: int) -> list[Inte
     draws = resample(values, how.n_resamples, how.rng(stream)) / len(values)
     means = values.mean(0)
     return [Interval.of(means[at], draws[:, at], len(values)) for at in range(values.shape[1])]
-
-
-def holm(p_values: FloatArray) -> FloatArray:
-    """p-values adjusted for their number (Holm 1979); they hold under any dependence.
-
-    Args:
-        p_values: shape (n_tests,).
-
-    Returns:
-        The same shape.
-    """
-    order = np.argsort(p_values, kind="stable")
-    steps = p_values[order] * np.arange(len(p_values), 0, -1)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
-    return adjusted
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +132,7 @@ def exchange_test(shifts: FloatArray, rng: np.random.Generator) -> Exchange | No
     spreads = np.array([_spread(_permuted_means(shifts, rng)) for _ in range(N_SPREADS)])
     spread = _spread(means)
     return Exchange(
-        p_holm=holm((1 + reached) / (1 + N_PERMUTATIONS)),
+        p_holm=np.array(holm(((1 + reached) / (1 + N_PERMUTATIONS)).tolist()), dtype=np.float64),
         spread=spread,
         spread_by_chance=float(np.quantile(spreads, 0.95)),
         p_spread=float((1 + (spreads >= spread - 1e-12).sum()) / (1 + N_SPREADS)),

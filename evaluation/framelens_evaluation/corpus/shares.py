@@ -26,6 +26,7 @@ import numpy as np
 
 from framelens import LABELS
 from framelens.errors import require
+from framelens_evaluation.proportions import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +105,7 @@ def cluster_shares(sums: Mapping[str, FloatArray]) -> Shares:
         v = np.where(documents > 1, documents / (documents - 1) * squares / n**2, np.nan)
         alone = p * (1 - p)
         effective = np.where(alone > 0, np.minimum(alone / v, n), documents)
-        low, high = _wilson(p, effective, documents - 1)
+        low, high = wilson(p, effective, _quantile(documents - 1))
         effect = np.where(alone > 0, v * n / alone, np.nan)
     known = documents > 1
     return Shares(
@@ -118,12 +119,7 @@ def cluster_shares(sums: Mapping[str, FloatArray]) -> Shares:
     )
 
 
-def _wilson(p: FloatArray, n: FloatArray, freedom: FloatArray) -> tuple[FloatArray, FloatArray]:
-    stats = require("scipy.stats", "eval")
-    t = stats.t.ppf((1 + _COVERAGE) / 2, np.maximum(freedom, 1))
-    middle = (p + t**2 / (2 * n)) / (1 + t**2 / n)
-    half = t * np.sqrt(p * (1 - p) / n + t**2 / (4 * n**2)) / (1 + t**2 / n)
-    # At a share of 0 or 1 the end is that share itself, which rounding would miss.
-    low = np.where(p == 0, 0.0, np.clip(middle - half, 0.0, 1.0))
-    high = np.where(p == 1, 1.0, np.clip(middle + half, 0.0, 1.0))
-    return low, high
+def _quantile(freedom: FloatArray) -> FloatArray:
+    """Of Student's t, for the upper end."""
+    found: FloatArray = require("scipy.stats", "eval").t.ppf((1 + _COVERAGE) / 2, np.maximum(freedom, 1))
+    return found

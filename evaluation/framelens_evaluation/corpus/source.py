@@ -87,7 +87,7 @@ class Corpus:
     ======================== ===========================================================================
     ``unit``                 64-bit hash of the cluster's name; sentences without one are one cluster
     ``doc``, ``sentence``    document and number of the sentence, for reading
-    ``label``                place in `LABELS`; -1 for any other text, null where there is none
+    ``label``                place in `LABELS`; -1 for any other text, null where there is none or it is empty
     ``status``, ``error``    as written; where a file has no status, ``ok`` or ``not labelled``
     ``truncated``            booleans, never null
     ``abstained``
@@ -277,10 +277,12 @@ def _selected(types: dict[str, str], request: CorpusRequest) -> str:
         return f"coalesce(TRY_CAST({_name(name)} AS BOOLEAN), false)" if name in types else "false"
 
     label = " ".join(f"WHEN '{each}' THEN {at}" for at, each in enumerate(LABELS))
-    label = f"CASE WHEN {text('label')} IS NOT NULL THEN CASE {text('label')} {label} ELSE -1 END END"
+    # Some formats cannot tell an empty text from none.
+    given = f"nullif(trim({text('label')}), '')"
+    label = f"CASE WHEN {given} IS NOT NULL THEN CASE {given} {label} ELSE -1 END END"
     status = text("status")
     if "status" not in types:
-        status = f"CASE WHEN {text('label')} IS NULL THEN 'not labelled' ELSE 'ok' END"
+        status = f"CASE WHEN {given} IS NULL THEN 'not labelled' ELSE 'ok' END"
     parts = {
         "unit": f"hash({text(request.cluster)})",
         "doc": text("doc_id"),
