@@ -1,10 +1,9 @@
-"""Measures how often framelens is wrong, beside baselines and with intervals.
+"""Measures how often a labeller of news sentences is wrong, beside baselines and with intervals.
 
-* `framelens_evaluation.dataset`: gold sentences from a file;
-* `framelens_evaluation.metrics`: counts and the scores computed from them;
-* `framelens_evaluation.words`: agreement of evidence with a gold cue;
-* `framelens_evaluation.bootstrap`: intervals by resampling articles;
-* `framelens_evaluation.baselines`: what a model must beat;
-* `framelens_evaluation.run`: all of it on one data set, giving a `framelens_evaluation.report`;
-* `framelens_evaluation.speed`: sentences a second beside a plain Hugging Face pipeline.
+A folder for each command of ``framelens-eval`` (`run`, `compare`, `agreement`, `audit`, `bench`,
+`prevalence`, `corpus`), and below them:
+
+* `framelens_evaluation.inputs`: gold sentences, and whatever can be measured behind one protocol;
+* `framelens_evaluation.statistics`: scores, intervals and tests, as functions of arrays;
+* `framelens_evaluation.reporting`: one document, rendered as a page and as Markdown.
 """

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from framelens import LABELS, InputError
-from framelens_evaluation.bootstrap import Resampling
-from framelens_evaluation.metrics import NO_LABEL
-from framelens_evaluation.provenance import Machine, Part, describe_machine, installed_versions
-from framelens_evaluation.scores import score
+from framelens_evaluation.reporting.provenance import Machine, Part, describe_machine, installed_versions
+from framelens_evaluation.statistics.bootstrap import Resampling
+from framelens_evaluation.statistics.metrics import NO_LABEL
+from framelens_evaluation.statistics.scores import score
 
 if TYPE_CHECKING:
-    from framelens_evaluation.metrics import FloatArray, IntArray
+    from framelens_evaluation.statistics.metrics import FloatArray, IntArray
 
 __all__ = ["Cost", "made_up_predictions", "measure_cost"]
 
@@ -23,7 +23,7 @@ _SHARE_REFUSED = 0.02
 
 
 class Cost(Part):
-    """What `framelens_evaluation.scores.score` cost.
+    """What `framelens_evaluation.statistics.scores.score` cost.
 
     Attributes:
         n_sentences: made-up sentences.

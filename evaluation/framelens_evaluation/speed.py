@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from framelens import FramingClassifier, InputError
 from framelens.errors import require
-from framelens_evaluation.markdown import table
-from framelens_evaluation.provenance import Machine, describe_machine, installed_versions
+from framelens_evaluation.reporting.markdown import table
+from framelens_evaluation.reporting.provenance import Machine, describe_machine, installed_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

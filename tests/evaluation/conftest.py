@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from framelens import LABELS, CueKind, Evidence, Label, Prediction, Status
-from framelens_evaluation.dataset import GoldSentence, GoldSet
+from framelens_evaluation.inputs.dataset import GoldSentence, GoldSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

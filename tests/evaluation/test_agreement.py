@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from framelens import LABELS, InputError
 from framelens_evaluation import cli
-from framelens_evaluation.agreement import measure_agreement, read_judge_ceiling
-from framelens_evaluation.agreement_document import agreement_document, reading_of_alpha
-from framelens_evaluation.agreement_measures import (
+from framelens_evaluation.agreement.document import agreement_document, reading_of_alpha
+from framelens_evaluation.agreement.judgements import MISSING, Item, Judgements
+from framelens_evaluation.agreement.measure import measure_agreement, read_judge_ceiling
+from framelens_evaluation.agreement.measures import (
     agreed_share,
     cohen_kappa,
     judge_ceiling,
@@ -24,11 +25,10 @@ from framelens_evaluation.agreement_measures import (
     pair_counts,
     specific_agreement,
 )
-from framelens_evaluation.agreement_result import AgreementReport
-from framelens_evaluation.bootstrap import Resampling
-from framelens_evaluation.judgements import MISSING, Item, Judgements
-from framelens_evaluation.markdown import render_markdown
-from framelens_evaluation.metrics import NO_LABEL
+from framelens_evaluation.agreement.result import AgreementReport
+from framelens_evaluation.reporting.markdown import render_markdown
+from framelens_evaluation.statistics.bootstrap import Resampling
+from framelens_evaluation.statistics.metrics import NO_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -360,8 +360,8 @@ def test_the_command_reads_judges_files(monkeypatch, capsys, files: Path) -> Non
 def test_a_model_needs_the_texts(monkeypatch, capsys, files: Path, model) -> None:
     assert call(monkeypatch, files / "ann.tsv", files / "ben.tsv", "--against", "tfidf") == 2
     assert "write its predictions to a file" in capsys.readouterr().err
-    from framelens_evaluation.judgements import read_judgements
-    from framelens_evaluation.systems import FramingSystem
+    from framelens_evaluation.agreement.judgements import read_judgements
+    from framelens_evaluation.inputs.systems import FramingSystem
 
     found = read_judgements([files / "ann.tsv", files / "ben.tsv"])
     with pytest.raises(InputError, match="--items"):

@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 
 from framelens import LABELS, InputError, Label
-from framelens_evaluation import cli, systems
+from framelens_evaluation import cli
 from framelens_evaluation.audit.audit import questions, run_audit
 from framelens_evaluation.audit.material import read_material, select_checks
 from framelens_evaluation.audit.pages import audit_document, group_table
 from framelens_evaluation.audit.result import AuditResult
 from framelens_evaluation.audit.state_pages import symmetry_line
-from framelens_evaluation.bootstrap import Resampling
-from framelens_evaluation.html import render_html
-from framelens_evaluation.markdown import render_markdown
-from framelens_evaluation.metrics import NO_LABEL
-from framelens_evaluation.systems import Answers
+from framelens_evaluation.inputs import systems
+from framelens_evaluation.inputs.systems import Answers
+from framelens_evaluation.reporting.html import render_html
+from framelens_evaluation.reporting.markdown import render_markdown
+from framelens_evaluation.statistics.bootstrap import Resampling
+from framelens_evaluation.statistics.metrics import NO_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

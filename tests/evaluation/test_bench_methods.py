@@ -27,7 +27,7 @@ from framelens_evaluation.bench.methods import (
 )
 from framelens_evaluation.bench.scoring import Scorer
 from framelens_evaluation.bench.tasks import FineTuning, all_tasks
-from framelens_evaluation.bootstrap import Resampling
+from framelens_evaluation.statistics.bootstrap import Resampling
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,9 +20,9 @@ from framelens_evaluation.bench.page import bench_document, task_line
 from framelens_evaluation.bench.report import AS_SPLIT, WITHOUT_REPEATS, BenchReport, ModelFacts
 from framelens_evaluation.bench.run import compare, measure_task, run_bench
 from framelens_evaluation.bench.tasks import all_tasks
-from framelens_evaluation.bootstrap import Interval, Resampling
-from framelens_evaluation.html import render_html
-from framelens_evaluation.markdown import render_markdown
+from framelens_evaluation.reporting.html import render_html
+from framelens_evaluation.reporting.markdown import render_markdown
+from framelens_evaluation.statistics.bootstrap import Interval, Resampling
 
 if TYPE_CHECKING:
     from pathlib import Path

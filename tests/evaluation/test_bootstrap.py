@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from framelens import InputError
-from framelens_evaluation.bootstrap import (
+from framelens_evaluation.statistics.bootstrap import (
     Interval,
     Resampling,
     Spread,
@@ -23,7 +23,7 @@ from framelens_evaluation.bootstrap import (
     multiplicities,
     resample,
 )
-from framelens_evaluation.metrics import accuracy, macro_f1, mcc
+from framelens_evaluation.statistics.metrics import accuracy, macro_f1, mcc
 
 few = settings(max_examples=40, deadline=None)  # a busy machine has no deadlines
 
@@ -109,7 +109,7 @@ def test_a_resample_draws_as_many_clusters_as_there_are() -> None:
 def test_chunks_change_nothing(monkeypatch) -> None:
     sums = rng(5).integers(9, size=(40, 3, 4))
     whole = resample(sums, 30, rng())
-    monkeypatch.setattr("framelens_evaluation.bootstrap._CHUNK", 7 * 40)
+    monkeypatch.setattr("framelens_evaluation.statistics.bootstrap._CHUNK", 7 * 40)
     assert (resample(sums, 30, rng()) == whole).all()
 
 
@@ -199,7 +199,7 @@ def test_statistics_drawn_together_share_their_resamples(monkeypatch) -> None:
     assert first.draws[:, 0] == pytest.approx(sums[:, 0] / sums[:, 1])
     interval = first.interval(0)
     assert (interval.low, interval.high) == pytest.approx(tuple(np.percentile(first.draws, (2.5, 97.5))))
-    monkeypatch.setattr("framelens_evaluation.bootstrap._CHUNK_SENTENCES", 800)
+    monkeypatch.setattr("framelens_evaluation.statistics.bootstrap._CHUNK_SENTENCES", 800)
     assert draw([Mean(values)], 80, 80, how, stream=5)[0].draws == pytest.approx(first.draws)
 
 

@@ -79,14 +79,19 @@ def test_run_writes_a_report(monkeypatch, capsys, known_model, data: Path, tmp_p
     assert report["provenance"]["command"].startswith("framelens-eval run bundled --data")
     assert report["provenance"]["n_resamples"] == 50
     assert report["note"] == "made up"
-    assert "stand in both the data and the training file" in (folder / "report.md").read_text(encoding="utf-8")
+    assert "stand in both the data and the training file" in (folder / "report.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["run", "bundled", "--data", "absent.jsonl"], "absent.jsonl"),
-        (["run", "bundled", "--data", "absent.jsonl", "--baseline", "oracle"], "majority, lexicon, tfidf, frozen"),
+        (
+            ["run", "bundled", "--data", "absent.jsonl", "--baseline", "oracle"],
+            "majority, lexicon, tfidf, frozen",
+        ),
         (["speed", "folder", "--texts", "absent.txt"], "absent.txt"),
     ],
 )

@@ -13,16 +13,16 @@ import pytest
 
 from framelens import LABELS, CueKind, Evidence, InputError
 from framelens_evaluation import cli
-from framelens_evaluation.compare import compare_systems
-from framelens_evaluation.compare_document import comparison_document, verdict
-from framelens_evaluation.compare_result import Comparison
-from framelens_evaluation.dataset import GoldSentence, GoldSet
-from framelens_evaluation.markdown import render_markdown
-from framelens_evaluation.metrics import NO_LABEL
-from framelens_evaluation.output import write_outputs
-from framelens_evaluation.paper_tables import as_p, as_points, entries, to_latex, write_tables
-from framelens_evaluation.significance import MEASURES
-from framelens_evaluation.systems import Answers
+from framelens_evaluation.compare.document import comparison_document, verdict
+from framelens_evaluation.compare.measure import compare_systems
+from framelens_evaluation.compare.paper_tables import as_p, as_points, entries, to_latex, write_tables
+from framelens_evaluation.compare.result import Comparison
+from framelens_evaluation.inputs.dataset import GoldSentence, GoldSet
+from framelens_evaluation.inputs.systems import Answers
+from framelens_evaluation.reporting.markdown import render_markdown
+from framelens_evaluation.reporting.output import write_outputs
+from framelens_evaluation.statistics.metrics import NO_LABEL
+from framelens_evaluation.statistics.significance import MEASURES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from framelens import LABELS, InputError
-from framelens_evaluation.conformal import NOMINAL, conformal_sets, set_threshold
+from framelens_evaluation.statistics.conformal import NOMINAL, conformal_sets, set_threshold
 
 
 def rng(seed: int = 0) -> np.random.Generator:

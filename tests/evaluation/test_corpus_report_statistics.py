@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from framelens import LABELS
-from framelens_evaluation.bootstrap import bootstrap
 from framelens_evaluation.corpus.cues import log_odds
 from framelens_evaluation.corpus.dates import day_sql
 from framelens_evaluation.corpus.measure import report_corpus
@@ -22,7 +21,8 @@ from framelens_evaluation.corpus.names import percent
 from framelens_evaluation.corpus.periods import choose_window, every_start
 from framelens_evaluation.corpus.shares import SUMS, cluster_shares
 from framelens_evaluation.corpus.source import CorpusRequest
-from framelens_evaluation.metrics import ratio
+from framelens_evaluation.statistics.bootstrap import bootstrap
+from framelens_evaluation.statistics.metrics import ratio
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from framelens import InputError, Label
-from framelens_evaluation.dataset import gold_labels, read_gold
+from framelens_evaluation.inputs.dataset import gold_labels, read_gold
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framelens import LABELS, CueKind, Evidence, InputError
-from framelens_evaluation.bootstrap import Interval, Resampling
-from framelens_evaluation.dataset import GoldSentence
-from framelens_evaluation.document import Callout, Document, Figure, Table
-from framelens_evaluation.erasure import kept_words, random_runs, words_in_spans
-from framelens_evaluation.faithfulness import Faithfulness, faithfulness_section, measure_faithfulness
-from framelens_evaluation.lexicon import Lexicon
-from framelens_evaluation.markdown import render_markdown
-from framelens_evaluation.metrics import NO_LABEL
-from framelens_evaluation.systems import Answers, fitted_baseline
+from framelens_evaluation.inputs.dataset import GoldSentence
+from framelens_evaluation.inputs.lexicon import Lexicon
+from framelens_evaluation.inputs.systems import Answers, fitted_baseline
+from framelens_evaluation.reporting.document import Callout, Document, Figure, Table
+from framelens_evaluation.reporting.markdown import render_markdown
+from framelens_evaluation.run.erasure import kept_words, random_runs, words_in_spans
+from framelens_evaluation.run.faithfulness import Faithfulness, faithfulness_section, measure_faithfulness
+from framelens_evaluation.statistics.bootstrap import Interval, Resampling
+from framelens_evaluation.statistics.metrics import NO_LABEL
 
 STATE, PLAIN, HEDGED = LABELS
 HOW = Resampling(0, 200)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from framelens import LABELS
-from framelens_evaluation.figures import INK, LABEL_COLOURS, LABEL_NAMES, MUTED, drawing, to_svg
+from framelens_evaluation.reporting.figures import INK, LABEL_COLOURS, LABEL_NAMES, MUTED, drawing, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from framelens_evaluation.document import (
+from framelens_evaluation.reporting.document import (
     Callout,
     Cell,
     Document,
@@ -17,8 +17,8 @@ from framelens_evaluation.document import (
     Table,
     Text,
 )
-from framelens_evaluation.figures import drawing, to_svg
-from framelens_evaluation.html import render_html
+from framelens_evaluation.reporting.figures import drawing, to_svg
+from framelens_evaluation.reporting.html import render_html
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)> & 'quoted' </style>"
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from framelens import InputError
-from framelens_evaluation.judgements import MISSING, read_judgements
-from framelens_evaluation.metrics import NO_LABEL
+from framelens_evaluation.agreement.judgements import MISSING, read_judgements
+from framelens_evaluation.statistics.metrics import NO_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path

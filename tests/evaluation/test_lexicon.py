@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framelens import LABELS, CueKind
-from framelens_evaluation.lexicon import CONFIDENCE, Lexicon, Rule, apply_rules
+from framelens_evaluation.inputs.lexicon import CONFIDENCE, Lexicon, Rule, apply_rules
 
 STATE, PLAIN, HEDGED = LABELS
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from framelens import InputError
-from framelens_evaluation.document import (
+from framelens_evaluation.reporting.document import (
     Callout,
     Cell,
     Document,
@@ -21,8 +21,8 @@ from framelens_evaluation.document import (
     Table,
     Text,
 )
-from framelens_evaluation.markdown import render_markdown, table
-from framelens_evaluation.output import write_outputs
+from framelens_evaluation.reporting.markdown import render_markdown, table
+from framelens_evaluation.reporting.output import write_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path

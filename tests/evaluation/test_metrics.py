@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, matthews_corrcoef, precision_recall_fscore_support
 
 from framelens import LABELS, Label
-from framelens_evaluation.bootstrap import cluster_confusions
-from framelens_evaluation.metrics import (
+from framelens_evaluation.statistics.bootstrap import cluster_confusions
+from framelens_evaluation.statistics.metrics import (
     NO_LABEL,
     FloatArray,
     ScopeScores,

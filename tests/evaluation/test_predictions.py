@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from framelens import LABELS, CueKind, Evidence, FramingClassifier, InputError
 from framelens.cli import app
-from framelens_evaluation.metrics import NO_LABEL, encode_labels
-from framelens_evaluation.predictions import PredictionFile, parse_evidence
-from framelens_evaluation.systems import FramingSystem
+from framelens_evaluation.inputs.predictions import PredictionFile, parse_evidence
+from framelens_evaluation.inputs.systems import FramingSystem
+from framelens_evaluation.statistics.metrics import NO_LABEL, encode_labels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from framelens_evaluation.bootstrap import Resampling, cluster_sums, draw
-from framelens_evaluation.probability import (
+from framelens_evaluation.statistics.bootstrap import Resampling, cluster_sums, draw
+from framelens_evaluation.statistics.probability import (
     LOG_CLIP,
     Calibration,
     Losses,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from framelens_evaluation.proportions import wilson
+from framelens_evaluation.statistics.proportions import wilson
 
 few = settings(max_examples=60, deadline=None)  # a busy machine has no deadlines
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from framelens_evaluation import provenance
-from framelens_evaluation.document import Document
-from framelens_evaluation.markdown import render_markdown
-from framelens_evaluation.provenance import (
+from framelens_evaluation.reporting import provenance
+from framelens_evaluation.reporting.document import Document
+from framelens_evaluation.reporting.markdown import render_markdown
+from framelens_evaluation.reporting.provenance import (
     Machine,
     Part,
     Provenance,

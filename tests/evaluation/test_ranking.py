@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from framelens_evaluation.ranking import LabelRanking, auprc, auroc
+from framelens_evaluation.statistics.ranking import LabelRanking, auprc, auroc
 
 few = settings(max_examples=60, deadline=None)  # a busy machine has no deadlines
 # Few values, so that there are ties; zero weights, since a resample leaves articles out.

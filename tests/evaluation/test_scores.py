@@ -16,9 +16,9 @@ from sklearn.metrics import (
 )
 
 from framelens import LABELS, InputError
-from framelens_evaluation.bootstrap import Interval, Resampling, multiplicities
-from framelens_evaluation.metrics import NO_LABEL
-from framelens_evaluation.scores import Scores, score
+from framelens_evaluation.statistics.bootstrap import Interval, Resampling, multiplicities
+from framelens_evaluation.statistics.metrics import NO_LABEL
+from framelens_evaluation.statistics.scores import Scores, score
 
 few = settings(max_examples=15, deadline=None)  # a busy machine has no deadlines
 UNKNOWN = Interval(None, None, None)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from framelens_evaluation.bootstrap import Resampling, draw
-from framelens_evaluation.metrics import NO_LABEL
-from framelens_evaluation.selective import COVERAGES, RiskCoverage, Selective, aurc
+from framelens_evaluation.statistics.bootstrap import Resampling, draw
+from framelens_evaluation.statistics.metrics import NO_LABEL
+from framelens_evaluation.statistics.selective import COVERAGES, RiskCoverage, Selective, aurc
 
 few = settings(max_examples=40, deadline=None)  # a busy machine has no deadlines
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framelens import InputError
-from framelens_evaluation.bootstrap import cluster_codes, cluster_confusions
-from framelens_evaluation.metrics import accuracy, macro_f1
-from framelens_evaluation.significance import (
+from framelens_evaluation.statistics.bootstrap import cluster_codes, cluster_confusions
+from framelens_evaluation.statistics.metrics import accuracy, macro_f1
+from framelens_evaluation.statistics.significance import (
     MEASURES,
     approximate_randomisation,
     discordance,
@@ -136,7 +136,7 @@ def test_chunks_change_nothing(monkeypatch) -> None:
     gold = rng(1).integers(3, size=60)
     first, second = (sums(gold, noisy(gold, 0.6, rng(at)), np.arange(60) // 3) for at in (2, 3))
     whole = approximate_randomisation(first, second, measures, 200, rng())
-    monkeypatch.setattr("framelens_evaluation.significance._CHUNK", 7 * 20)
+    monkeypatch.setattr("framelens_evaluation.statistics.significance._CHUNK", 7 * 20)
     assert (approximate_randomisation(first, second, measures, 200, rng()) == whole).all()
 
 

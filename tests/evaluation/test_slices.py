@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framelens import LABELS
-from framelens_evaluation.bootstrap import Interval, Resampling, cluster_confusions
-from framelens_evaluation.dataset import GoldSentence
-from framelens_evaluation.document import Callout, Document, Figure, Table
-from framelens_evaluation.gaps import gap_p_values, label_adjusted_gap
-from framelens_evaluation.markdown import render_markdown
-from framelens_evaluation.metrics import NO_LABEL, accuracy, macro_f1, recall
-from framelens_evaluation.slices import SliceResult, slice_scores, slices_section
-from framelens_evaluation.slicing import DIMENSIONS, has_quotation, slices_of
+from framelens_evaluation.inputs.dataset import GoldSentence
+from framelens_evaluation.reporting.document import Callout, Document, Figure, Table
+from framelens_evaluation.reporting.markdown import render_markdown
+from framelens_evaluation.run.slices import SliceResult, slice_scores, slices_section
+from framelens_evaluation.run.slicing import DIMENSIONS, has_quotation, slices_of
+from framelens_evaluation.statistics.bootstrap import Interval, Resampling, cluster_confusions
+from framelens_evaluation.statistics.gaps import gap_p_values, label_adjusted_gap
+from framelens_evaluation.statistics.metrics import NO_LABEL, accuracy, macro_f1, recall
 
 few = settings(max_examples=40, deadline=None)
 HOW = Resampling(0, 200)
@@ -355,7 +355,7 @@ def test_seed_chunks_and_order_of_rows(monkeypatch) -> None:
     results = slice_scores(rows, gold, found, HOW, 3)
     assert slice_scores(rows, gold, found, HOW, 3) == results
     assert slice_scores(rows, gold, found, Resampling(1, 200), 3) != results
-    monkeypatch.setattr("framelens_evaluation.slices._CHUNK", 1)
+    monkeypatch.setattr("framelens_evaluation.run.slices._CHUNK", 1)
     assert slice_scores(rows, gold, found, HOW, 3) == results
     order = np.random.default_rng(5).permutation(200)
     shuffled = by_name(slice_scores([rows[i] for i in order], gold[order], found[order], HOW, 3))

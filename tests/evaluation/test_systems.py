@@ -20,9 +20,8 @@ from framelens import (
     ModelFormatError,
     ModelNotFoundError,
 )
-from framelens_evaluation.metrics import NO_LABEL
-from framelens_evaluation.predictions import PredictionFile
-from framelens_evaluation.systems import (
+from framelens_evaluation.inputs.predictions import PredictionFile
+from framelens_evaluation.inputs.systems import (
     Answers,
     FramingSystem,
     PipelineSystem,
@@ -31,6 +30,7 @@ from framelens_evaluation.systems import (
     open_system,
     read_label_map,
 )
+from framelens_evaluation.statistics.metrics import NO_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framelens import InputError
-from framelens_evaluation.words import word_counts, word_f1, word_precision, word_recall
+from framelens_evaluation.statistics.words import word_counts, word_f1, word_precision, word_recall
 
 few = settings(max_examples=80, deadline=None)  # a busy machine has no deadlines
 TEXT = "The ferry reportedly sank, harbour staff said."

@@ -10,9 +10,9 @@ import pytest
 from framelens import FramingClassifier
 from framelens.bundle import find_bundle
 from framelens.errors import InputError
-from framelens_evaluation.dataset import read_gold
-from framelens_evaluation.run import evaluate
-from framelens_evaluation.systems import FramingSystem
+from framelens_evaluation.inputs.dataset import read_gold
+from framelens_evaluation.inputs.systems import FramingSystem
+from framelens_evaluation.run.evaluate import evaluate
 from framelens_training.card import write_card
 
 

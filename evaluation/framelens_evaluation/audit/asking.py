@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from framelens import LABELS, Label
-from framelens_evaluation.metrics import NO_LABEL
+from framelens_evaluation.statistics.metrics import NO_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from framelens_evaluation.metrics import FloatArray, IntArray
-    from framelens_evaluation.systems import System
+    from framelens_evaluation.inputs.systems import System
+    from framelens_evaluation.statistics.metrics import FloatArray, IntArray
 
 __all__ = ["Answered", "Question", "ask", "label_of"]
 

@@ -11,7 +11,7 @@ from framelens_evaluation.audit.behaviour import build_cases, group_results, jud
 from framelens_evaluation.audit.material import read_material
 from framelens_evaluation.audit.result import AuditResult
 from framelens_evaluation.audit.symmetry import build_grid, measure, summarise
-from framelens_evaluation.provenance import (
+from framelens_evaluation.reporting.provenance import (
     Provenance,
     Source,
     code_revision,
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from framelens_evaluation.audit.material import Check, Material
-    from framelens_evaluation.bootstrap import Resampling
-    from framelens_evaluation.systems import System
+    from framelens_evaluation.inputs.systems import System
+    from framelens_evaluation.statistics.bootstrap import Resampling
 
 __all__ = ["questions", "run_audit"]
 

@@ -19,8 +19,8 @@ from framelens_evaluation.audit.asking import label_of
 from framelens_evaluation.audit.perturbations import PERTURBATIONS
 from framelens_evaluation.audit.result import BARS, CheckResult, Failure, GroupResult, grade_of
 from framelens_evaluation.audit.statistics import failure_rate, mean_by
-from framelens_evaluation.bootstrap import Interval
-from framelens_evaluation.figures import LABEL_NAMES
+from framelens_evaluation.reporting.figures import LABEL_NAMES
+from framelens_evaluation.statistics.bootstrap import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from framelens import Label
     from framelens_evaluation.audit.asking import Answered
     from framelens_evaluation.audit.material import Check, Material
-    from framelens_evaluation.bootstrap import Resampling
-    from framelens_evaluation.metrics import FloatArray
+    from framelens_evaluation.statistics.bootstrap import Resampling
+    from framelens_evaluation.statistics.metrics import FloatArray
 
 __all__ = ["Case", "Judged", "build_cases", "group_results", "judge", "texts_of"]
 

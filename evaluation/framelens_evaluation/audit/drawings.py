@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from framelens import LABELS
-from framelens_evaluation.document import Figure
-from framelens_evaluation.figures import INK, LABEL_NAMES, MUTED, SERIES, drawing, to_svg
+from framelens_evaluation.reporting.document import Figure
+from framelens_evaluation.reporting.figures import INK, LABEL_NAMES, MUTED, SERIES, drawing, to_svg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

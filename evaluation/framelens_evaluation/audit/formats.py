@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from framelens_evaluation.document import Cell
-from framelens_evaluation.figures import LABEL_NAMES
+from framelens_evaluation.reporting.document import Cell
+from framelens_evaluation.reporting.figures import LABEL_NAMES
 
 if TYPE_CHECKING:
     from framelens import Label
     from framelens_evaluation.audit.result import Grade
-    from framelens_evaluation.bootstrap import Interval
-    from framelens_evaluation.document import Tone
+    from framelens_evaluation.reporting.document import Tone
+    from framelens_evaluation.statistics.bootstrap import Interval
 
 __all__ = ["grade_cell", "label_name", "p_value", "point_interval", "points", "rate"]
 

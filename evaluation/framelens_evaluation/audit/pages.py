@@ -8,7 +8,7 @@ from framelens_evaluation.audit.drawings import failure_figure
 from framelens_evaluation.audit.formats import grade_cell, label_name, point_interval, rate
 from framelens_evaluation.audit.result import APART, BARS, SYMMETRY_BAR
 from framelens_evaluation.audit.state_pages import symmetry_section, whole_exchange
-from framelens_evaluation.document import (
+from framelens_evaluation.reporting.document import (
     Callout,
     Cell,
     Document,
@@ -18,7 +18,7 @@ from framelens_evaluation.document import (
     Table,
     Text,
 )
-from framelens_evaluation.provenance import provenance_section
+from framelens_evaluation.reporting.provenance import provenance_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         CheckResult,
         Failure,
     )
-    from framelens_evaluation.document import Block
+    from framelens_evaluation.reporting.document import Block
 
 __all__ = ["KINDS", "audit_document", "catalogue", "group_table"]
 

@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from framelens import Label
 from framelens_evaluation.audit.material import Kind
-from framelens_evaluation.bootstrap import Interval
-from framelens_evaluation.provenance import Part, Provenance
+from framelens_evaluation.reporting.provenance import Part, Provenance
+from framelens_evaluation.statistics.bootstrap import Interval
 
 __all__ = [
     "APART",

@@ -8,14 +8,14 @@ from framelens import LABELS
 from framelens_evaluation.audit.drawings import state_map
 from framelens_evaluation.audit.formats import label_name, p_value, point_interval, points, rate
 from framelens_evaluation.audit.result import APART
-from framelens_evaluation.document import Callout, Cell, Section, Table, Text
-from framelens_evaluation.figures import LABEL_NAMES
+from framelens_evaluation.reporting.document import Callout, Cell, Section, Table, Text
+from framelens_evaluation.reporting.figures import LABEL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from framelens_evaluation.audit.result import SlotResult, Symmetry
-    from framelens_evaluation.document import Block
+    from framelens_evaluation.reporting.document import Block
 
 _BY_LABELS = "The system gives no probabilities: every shift of p(…) is one of the share of labels."
 

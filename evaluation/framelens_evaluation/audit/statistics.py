@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from framelens_evaluation.bootstrap import Interval, bootstrap, cluster_codes, cluster_sums, resample
-from framelens_evaluation.metrics import share
-from framelens_evaluation.proportions import wilson
-from framelens_evaluation.significance import holm
+from framelens_evaluation.statistics.bootstrap import (
+    Interval,
+    bootstrap,
+    cluster_codes,
+    cluster_sums,
+    resample,
+)
+from framelens_evaluation.statistics.metrics import share
+from framelens_evaluation.statistics.proportions import wilson
+from framelens_evaluation.statistics.significance import holm
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     import numpy.typing as npt
 
-    from framelens_evaluation.bootstrap import Resampling
-    from framelens_evaluation.metrics import FloatArray
+    from framelens_evaluation.statistics.bootstrap import Resampling
+    from framelens_evaluation.statistics.metrics import FloatArray
 
 __all__ = ["N_PERMUTATIONS", "Exchange", "column_shifts", "exchange_test", "failure_rate", "mean_by"]
 

@@ -30,7 +30,7 @@ from framelens_evaluation.audit.result import (
     worse,
 )
 from framelens_evaluation.audit.statistics import column_shifts, exchange_test, failure_rate, mean_by
-from framelens_evaluation.metrics import NO_LABEL, number
+from framelens_evaluation.statistics.metrics import NO_LABEL, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from framelens_evaluation.audit.asking import Answered
     from framelens_evaluation.audit.material import Check, Material, Names, Template
     from framelens_evaluation.audit.statistics import Exchange
-    from framelens_evaluation.bootstrap import Interval, Resampling
-    from framelens_evaluation.metrics import FloatArray, IntArray
+    from framelens_evaluation.statistics.bootstrap import Interval, Resampling
+    from framelens_evaluation.statistics.metrics import FloatArray, IntArray
 
 __all__ = ["Grid", "Measured", "build_grid", "fill", "measure", "summarise"]
 

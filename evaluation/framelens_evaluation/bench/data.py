@@ -17,13 +17,13 @@ import numpy as np
 
 from framelens import InputError
 from framelens_evaluation.bench.tasks import SPLIT_NAMES
-from framelens_evaluation.provenance import Source
+from framelens_evaluation.reporting.provenance import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from framelens_evaluation.bench.tasks import Task
-    from framelens_evaluation.metrics import IntArray
+    from framelens_evaluation.statistics.metrics import IntArray
 
 __all__ = [
     "BenchData",

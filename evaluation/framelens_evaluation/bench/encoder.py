@@ -15,7 +15,7 @@ from framelens.errors import require
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from framelens_evaluation.metrics import FloatArray
+    from framelens_evaluation.statistics.metrics import FloatArray
 
 __all__ = ["Encoder", "mean_of_tokens"]
 

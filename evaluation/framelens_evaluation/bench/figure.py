@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from framelens_evaluation.bench.report import WITHOUT_REPEATS
-from framelens_evaluation.document import Figure
-from framelens_evaluation.figures import INK, MUTED, RULE, SERIES, drawing, to_svg
+from framelens_evaluation.reporting.document import Figure
+from framelens_evaluation.reporting.figures import INK, MUTED, RULE, SERIES, drawing, to_svg
 
 if TYPE_CHECKING:
     from framelens_evaluation.bench.report import BenchReport, MethodResult, TaskResult

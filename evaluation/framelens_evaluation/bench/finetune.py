@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from framelens_evaluation.bench.encoder import Encoder
     from framelens_evaluation.bench.methods import Parts
     from framelens_evaluation.bench.tasks import FineTuning
-    from framelens_evaluation.metrics import FloatArray
+    from framelens_evaluation.statistics.metrics import FloatArray
 
 __all__ = ["FineTune", "uses_bf16"]
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from framelens import LABELS, InputError
 from framelens.errors import require
-from framelens_evaluation.baselines import tfidf_vectors
+from framelens_evaluation.inputs.baselines import tfidf_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from framelens_evaluation.bench.encoder import Encoder
     from framelens_evaluation.bench.scoring import Scorer
     from framelens_evaluation.bench.tasks import Task
-    from framelens_evaluation.metrics import FloatArray, IntArray
+    from framelens_evaluation.statistics.metrics import FloatArray, IntArray
 
 __all__ = [
     "FITTED",

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from framelens_evaluation.bench.figure import overview
 from framelens_evaluation.bench.report import WITHOUT_REPEATS
-from framelens_evaluation.document import Callout, Cell, Document, Section, Table, Text
-from framelens_evaluation.provenance import provenance_section
+from framelens_evaluation.reporting.document import Callout, Cell, Document, Section, Table, Text
+from framelens_evaluation.reporting.provenance import provenance_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from framelens_evaluation.bench.report import BenchReport, MethodResult, TaskResult
     from framelens_evaluation.bench.tasks import Task
-    from framelens_evaluation.document import Block, Tone
+    from framelens_evaluation.reporting.document import Block, Tone
 
 __all__ = ["bench_document", "task_line", "task_list"]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from framelens import InputError
 from framelens_evaluation.bench.data import build_data
-from framelens_evaluation.provenance import Source
+from framelens_evaluation.reporting.provenance import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from framelens_evaluation.bench.tasks import Home, Metric, Published
-from framelens_evaluation.bootstrap import Interval
-from framelens_evaluation.provenance import Part, Provenance
+from framelens_evaluation.reporting.provenance import Part, Provenance
+from framelens_evaluation.statistics.bootstrap import Interval
 
 __all__ = [
     "AS_SPLIT",

@@ -22,8 +22,13 @@ from framelens_evaluation.bench.report import (
     TaskResult,
 )
 from framelens_evaluation.bench.scoring import Scorer
-from framelens_evaluation.metrics import number
-from framelens_evaluation.provenance import Provenance, code_revision, describe_machine, installed_versions
+from framelens_evaluation.reporting.provenance import (
+    Provenance,
+    code_revision,
+    describe_machine,
+    installed_versions,
+)
+from framelens_evaluation.statistics.metrics import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,8 +37,8 @@ if TYPE_CHECKING:
     from framelens_evaluation.bench.encoder import Encoder
     from framelens_evaluation.bench.methods import Answers, Method
     from framelens_evaluation.bench.report import Variant
-    from framelens_evaluation.bootstrap import Interval, Resampling
-    from framelens_evaluation.provenance import Source
+    from framelens_evaluation.reporting.provenance import Source
+    from framelens_evaluation.statistics.bootstrap import Interval, Resampling
 
 __all__ = ["compare", "measure_task", "model_facts", "run_bench"]
 

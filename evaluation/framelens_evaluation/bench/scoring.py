@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framelens_evaluation.bootstrap import bootstrap, cluster_codes, cluster_sums
-from framelens_evaluation.metrics import ratio
+from framelens_evaluation.statistics.bootstrap import bootstrap, cluster_codes, cluster_sums
+from framelens_evaluation.statistics.metrics import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from framelens_evaluation.bootstrap import Interval, Resampling
-    from framelens_evaluation.metrics import FloatArray, IntArray
+    from framelens_evaluation.statistics.bootstrap import Interval, Resampling
+    from framelens_evaluation.statistics.metrics import FloatArray, IntArray
 
 __all__ = ["Scorer"]
 

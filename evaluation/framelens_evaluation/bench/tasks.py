@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from framelens import InputError, Label
-from framelens_evaluation.provenance import Part
+from framelens_evaluation.reporting.provenance import Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

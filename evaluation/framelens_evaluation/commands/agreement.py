@@ -57,12 +57,12 @@ def agreement(
 ) -> None:
     """Measure agreement."""
     # Here, so that --help answers at once.
-    from framelens_evaluation.agreement import measure_agreement
-    from framelens_evaluation.agreement_document import agreement_document, reading_of_alpha
-    from framelens_evaluation.baselines import BASELINES, build_baseline
-    from framelens_evaluation.judgements import read_judgements
-    from framelens_evaluation.output import write_outputs
-    from framelens_evaluation.systems import open_system
+    from framelens_evaluation.agreement.document import agreement_document, reading_of_alpha
+    from framelens_evaluation.agreement.judgements import read_judgements
+    from framelens_evaluation.agreement.measure import measure_agreement
+    from framelens_evaluation.inputs.baselines import BASELINES, build_baseline
+    from framelens_evaluation.inputs.systems import open_system
+    from framelens_evaluation.reporting.output import write_outputs
 
     check_folder(output)
     if against in BASELINES and build_baseline(against).needs_fitting:

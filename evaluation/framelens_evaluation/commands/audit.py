@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from framelens_evaluation.audit.material import Check
-    from framelens_evaluation.bootstrap import Resampling
+    from framelens_evaluation.statistics.bootstrap import Resampling
 
 _HELP = """Test behaviour: hedges, sources, quotes, typography, and the exchange of states.
 
@@ -68,10 +68,10 @@ def audit(
     from framelens_evaluation.audit.material import read_material, select_checks
     from framelens_evaluation.audit.pages import audit_document, catalogue, group_table
     from framelens_evaluation.audit.state_pages import symmetry_line
-    from framelens_evaluation.bootstrap import Resampling
-    from framelens_evaluation.dataset import read_gold
-    from framelens_evaluation.output import write_outputs
-    from framelens_evaluation.systems import open_system, read_label_map
+    from framelens_evaluation.inputs.dataset import read_gold
+    from framelens_evaluation.inputs.systems import open_system, read_label_map
+    from framelens_evaluation.reporting.output import write_outputs
+    from framelens_evaluation.statistics.bootstrap import Resampling
 
     checks = select_checks(read_material().checks, only)
     how = Resampling(seed, resamples)

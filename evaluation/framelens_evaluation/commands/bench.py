@@ -77,8 +77,8 @@ def bench(
     from framelens_evaluation.bench.encoder import Encoder
     from framelens_evaluation.bench.methods import build_methods
     from framelens_evaluation.bench.run import model_facts, run_bench
-    from framelens_evaluation.bootstrap import Resampling
-    from framelens_evaluation.output import write_outputs
+    from framelens_evaluation.reporting.output import write_outputs
+    from framelens_evaluation.statistics.bootstrap import Resampling
 
     names = _method_names(method)
     if public is not None and not tasks:

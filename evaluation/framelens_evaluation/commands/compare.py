@@ -11,7 +11,7 @@ from framelens import InputError
 from framelens_evaluation.console import app, check_folder, command_line, progress
 
 if TYPE_CHECKING:
-    from framelens_evaluation.systems import LabelMap
+    from framelens_evaluation.inputs.systems import LabelMap
 
 _HELP = """Compare two or more systems on the same judged sentences.
 
@@ -67,12 +67,12 @@ def compare(
 ) -> None:
     """Compare systems."""
     # Here, so that --help answers at once.
-    from framelens_evaluation.compare import compare_systems
-    from framelens_evaluation.compare_document import comparison_document, verdict
-    from framelens_evaluation.dataset import read_gold
-    from framelens_evaluation.output import write_outputs
-    from framelens_evaluation.paper_tables import write_tables
-    from framelens_evaluation.systems import open_system
+    from framelens_evaluation.compare.document import comparison_document, verdict
+    from framelens_evaluation.compare.measure import compare_systems
+    from framelens_evaluation.compare.paper_tables import write_tables
+    from framelens_evaluation.inputs.dataset import read_gold
+    from framelens_evaluation.inputs.systems import open_system
+    from framelens_evaluation.reporting.output import write_outputs
 
     if len(systems) < 2:
         raise InputError(f"a comparison needs two systems or more, got {', '.join(systems)} alone")
@@ -109,8 +109,8 @@ def compare(
 
 def _label_maps(given: list[str], systems: list[str]) -> dict[str, LabelMap]:
     """The label map of each system that has one, checked before anything is run."""
-    from framelens_evaluation.baselines import BASELINES
-    from framelens_evaluation.systems import is_prediction_file, read_label_map
+    from framelens_evaluation.inputs.baselines import BASELINES
+    from framelens_evaluation.inputs.systems import is_prediction_file, read_label_map
 
     could = [s for s in systems if s not in (*BASELINES, "bundled") and not is_prediction_file(s)]
     maps = {}

@@ -11,9 +11,9 @@ from framelens import InputError
 from framelens_evaluation.console import app, check_folder, command_line, progress
 
 if TYPE_CHECKING:
-    from framelens_evaluation.baselines import BaselineName
-    from framelens_evaluation.bootstrap import Interval
-    from framelens_evaluation.systems import System
+    from framelens_evaluation.inputs.baselines import BaselineName
+    from framelens_evaluation.inputs.systems import System
+    from framelens_evaluation.statistics.bootstrap import Interval
 
 _HELP = """Score a model and baselines on the same judged sentences.
 
@@ -54,7 +54,7 @@ def run(
     baseline: Annotated[
         list[str] | None,
         typer.Option(
-            help="majority, lexicon, tfidf or frozen; repeatable. Default: all of them with --train, else lexicon"
+            help="majority, lexicon, tfidf or frozen; repeatable. Default: all with --train, else lexicon"
         ),
     ] = None,
     judges: Annotated[
@@ -73,11 +73,11 @@ def run(
 ) -> None:
     """Score a model and baselines."""
     # Here, so that --help answers at once.
-    from framelens_evaluation.dataset import read_gold
-    from framelens_evaluation.output import write_outputs
-    from framelens_evaluation.run import evaluate
-    from framelens_evaluation.run_document import headline, run_document
-    from framelens_evaluation.systems import open_system, read_label_map
+    from framelens_evaluation.inputs.dataset import read_gold
+    from framelens_evaluation.inputs.systems import open_system, read_label_map
+    from framelens_evaluation.reporting.output import write_outputs
+    from framelens_evaluation.run.document import headline, run_document
+    from framelens_evaluation.run.evaluate import evaluate
 
     names = _baseline_names(baseline)
     check_folder(output)
@@ -110,7 +110,7 @@ def _readings(system: System) -> list[System]:
     """A framelens model that reads context is measured without it too."""
     from dataclasses import replace
 
-    from framelens_evaluation.systems import FramingSystem
+    from framelens_evaluation.inputs.systems import FramingSystem
 
     if isinstance(system, FramingSystem) and system.with_context:
         alone = replace(system, name=f"{system.name} without context", with_context=False)
@@ -122,7 +122,7 @@ def _baseline_names(given: list[str] | None) -> list[BaselineName] | None:
     """The names checked before anything is read or run."""
     if not given:
         return None
-    from framelens_evaluation.baselines import BASELINES
+    from framelens_evaluation.inputs.baselines import BASELINES
 
     unknown = [name for name in given if name not in BASELINES]
     if unknown:
@@ -132,6 +132,6 @@ def _baseline_names(given: list[str] | None) -> list[BaselineName] | None:
 
 def _ceiling(path: Path) -> Interval:
     """How well judges agree, from the report of `framelens-eval agreement`."""
-    from framelens_evaluation.agreement import read_judge_ceiling
+    from framelens_evaluation.agreement.measure import read_judge_ceiling
 
     return read_judge_ceiling(path)

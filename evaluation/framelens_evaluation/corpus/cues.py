@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from framelens_evaluation.corpus.report import Group
     from framelens_evaluation.corpus.source import Corpus
-    from framelens_evaluation.metrics import FloatArray
+    from framelens_evaluation.statistics.metrics import FloatArray
 
 __all__ = ["count_cues", "distinct_cues", "frequent_cues", "log_odds"]
 

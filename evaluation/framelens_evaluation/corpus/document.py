@@ -15,17 +15,17 @@ from framelens_evaluation.corpus.figures import (
 )
 from framelens_evaluation.corpus.names import clipped, group_name, percent, shown_value
 from framelens_evaluation.corpus.samples import fact_name
-from framelens_evaluation.document import Callout, Cell, Document, Examples, Section, Table, Text
-from framelens_evaluation.figures import LABEL_NAMES
-from framelens_evaluation.provenance import provenance_section
+from framelens_evaluation.reporting.document import Callout, Cell, Document, Examples, Section, Table, Text
+from framelens_evaluation.reporting.figures import LABEL_NAMES
+from framelens_evaluation.reporting.provenance import provenance_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from framelens_evaluation.bootstrap import Interval
     from framelens_evaluation.corpus.report import CorpusReport, Cue, Timeline
-    from framelens_evaluation.document import Block, Example, Tone
+    from framelens_evaluation.reporting.document import Block, Example, Tone
+    from framelens_evaluation.statistics.bootstrap import Interval
 
 __all__ = ["corpus_document", "headline"]
 

@@ -13,14 +13,14 @@ from framelens import LABELS
 from framelens.errors import require
 from framelens_evaluation.corpus.names import group_name, percent
 from framelens_evaluation.corpus.periods import every_start
-from framelens_evaluation.document import Figure
-from framelens_evaluation.figures import LABEL_COLOURS, LABEL_NAMES, MUTED, drawing, to_svg
+from framelens_evaluation.reporting.document import Figure
+from framelens_evaluation.reporting.figures import LABEL_COLOURS, LABEL_NAMES, MUTED, drawing, to_svg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from framelens_evaluation.corpus.report import Group, Overall, Period, Timeline
-    from framelens_evaluation.metrics import FloatArray, IntArray
+    from framelens_evaluation.statistics.metrics import FloatArray, IntArray
 
 __all__ = ["N_GROUPS_DRAWN", "confidence_figure", "group_figure", "multiples_figure", "timeline_figure"]
 

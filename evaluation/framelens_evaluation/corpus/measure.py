@@ -23,8 +23,8 @@ from framelens_evaluation.corpus.tallies import (
     measure_groups,
     measure_timeline,
 )
-from framelens_evaluation.output import write_outputs
-from framelens_evaluation.provenance import (
+from framelens_evaluation.reporting.output import write_outputs
+from framelens_evaluation.reporting.provenance import (
     Provenance,
     Source,
     code_revision,

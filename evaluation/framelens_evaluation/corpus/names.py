@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from framelens_evaluation.bootstrap import Interval
+    from framelens_evaluation.statistics.bootstrap import Interval
 
 __all__ = ["clipped", "group_name", "percent", "shown_value"]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from framelens_evaluation.corpus.source import Over
-    from framelens_evaluation.metrics import IntArray
+    from framelens_evaluation.statistics.metrics import IntArray
 
 __all__ = ["COARSER", "N_PERIODS_AT_MOST", "Window", "choose_window", "every_start"]
 

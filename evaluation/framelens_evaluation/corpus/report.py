@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from framelens import Label
-from framelens_evaluation.bootstrap import Interval
 from framelens_evaluation.corpus.source import Over
-from framelens_evaluation.provenance import Part, Provenance
+from framelens_evaluation.reporting.provenance import Part, Provenance
+from framelens_evaluation.statistics.bootstrap import Interval
 
 __all__ = [
     "CorpusReport",

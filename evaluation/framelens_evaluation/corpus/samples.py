@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from framelens import LABELS
 from framelens_evaluation.corpus.names import clipped, shown_value
-from framelens_evaluation.document import Example
-from framelens_evaluation.figures import LABEL_NAMES
+from framelens_evaluation.reporting.document import Example
+from framelens_evaluation.reporting.figures import LABEL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,12 +26,12 @@ import numpy as np
 
 from framelens import LABELS
 from framelens.errors import require
-from framelens_evaluation.proportions import wilson
+from framelens_evaluation.statistics.proportions import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from framelens_evaluation.metrics import FloatArray
+    from framelens_evaluation.statistics.metrics import FloatArray
 
 __all__ = ["SUMS", "Shares", "cluster_shares", "sums_sql"]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from framelens import LABELS, InputError
-from framelens_evaluation.bootstrap import Interval
 from framelens_evaluation.corpus.names import clipped
 from framelens_evaluation.corpus.periods import choose_window
 from framelens_evaluation.corpus.report import (
@@ -22,7 +21,8 @@ from framelens_evaluation.corpus.report import (
     Timeline,
 )
 from framelens_evaluation.corpus.shares import SUMS, cluster_shares, sums_sql
-from framelens_evaluation.metrics import number
+from framelens_evaluation.statistics.bootstrap import Interval
+from framelens_evaluation.statistics.metrics import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from framelens_evaluation.corpus.periods import Window
     from framelens_evaluation.corpus.shares import Shares
     from framelens_evaluation.corpus.source import Corpus, Over
-    from framelens_evaluation.metrics import FloatArray
+    from framelens_evaluation.statistics.metrics import FloatArray
 
 __all__ = [
     "CONFIDENCE_EDGES",

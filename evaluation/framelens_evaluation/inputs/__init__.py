@@ -1,0 +1,1 @@
+"""Gold sentences, and systems behind one protocol."""

@@ -1,0 +1,1 @@
+"""One model beside baselines, in one run: ``framelens-eval run``."""

@@ -1,0 +1,1 @@
+"""Scores, intervals and tests: functions of arrays that know nothing of files."""
