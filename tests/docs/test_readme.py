@@ -27,6 +27,7 @@ def test_file_map_is_the_tree() -> None:
             mapped[folder].add(line.split()[0])
     for root in ROOTS:
         there = {path.name for path in (ROOT / root).glob("*.py")}
+        there |= {f"{path.parent.name}/" for path in (ROOT / root).glob("*/__init__.py")}
         if root != ROOTS[0]:
             there.discard("__init__.py")
         assert mapped[root] == there, root
