@@ -19,10 +19,10 @@ from framelens_evaluation.prevalence.estimators import (
     borrowed,
     gold_only,
     indicators,
+    modified_wilson,
     plain_count,
     prediction_powered,
     t_quantile,
-    wilson,
 )
 from framelens_evaluation.prevalence.worlds import SCENARIOS, Scenario, make_world
 from framelens_evaluation.statistics.metrics import NO_LABEL
@@ -132,7 +132,7 @@ def test_plain_interval_is_wilson_s() -> None:
 
 
 def test_a_label_seen_once_has_a_poisson_bound() -> None:
-    low, high = wilson(np.array([0.02, 0.98, 0.0]), np.full(3, 50.0), NORMAL)
+    low, high = modified_wilson(np.array([0.02, 0.98, 0.0]), np.full(3, 50.0), NORMAL)
     assert low[0] == pytest.approx(-math.log(0.95) / 50)
     assert high[1] == pytest.approx(1 + math.log(0.95) / 50)
     assert low[2] == 0
@@ -143,7 +143,7 @@ def test_finite_population_correction_is_the_textbook_s() -> None:
     # With a fraction f of the corpus in the sample the variance is 1 - f of what it is without.
     gold = [0] * 30 + [1] * 50 + [2] * 20
     found = gold_only(sample(gold, inclusion=0.4))
-    low, high = wilson(np.array([0.3, 0.5, 0.2]), np.full(3, 100 / 0.6), t_quantile(0.95, 99))
+    low, high = modified_wilson(np.array([0.3, 0.5, 0.2]), np.full(3, 100 / 0.6), t_quantile(0.95, 99))
     assert found.low == pytest.approx(low)
     assert found.high == pytest.approx(high)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,11 +30,8 @@ from framelens_evaluation.agreement.result import (
     ValueAgreement,
 )
 from framelens_evaluation.reporting.provenance import (
-    Provenance,
     Source,
-    code_revision,
-    describe_machine,
-    installed_versions,
+    Started,
 )
 from framelens_evaluation.statistics.bootstrap import (
     Interval,
@@ -107,7 +102,7 @@ def measure_agreement(
     Raises:
         InputError: no sentence was judged by two judges, or the model cannot answer for one that was.
     """
-    begun, created = time.perf_counter(), datetime.now(UTC)
+    started = Started()
     tell, how = progress or (lambda _: None), Resampling(seed, n_resamples)
     names, codes = values_of(judgements, with_x)
     twice = (codes != MISSING).sum(1) >= 2
@@ -143,16 +138,11 @@ def measure_agreement(
         model=None if against is None else against[1].name,
         model_against=() if answers is None else _model_against(judgements, answers, measured),
         # Last, so that its wall time is that of everything above.
-        provenance=Provenance(
-            created=created,
-            seconds=round(time.perf_counter() - begun, 1),
+        provenance=started.provenance(
             command=command,
-            code=code_revision(),
             seed=seed,
             n_resamples=n_resamples,
             sources=_sources(judgements, against),
-            versions=installed_versions(),
-            machine=describe_machine(),
         ),
     )
 

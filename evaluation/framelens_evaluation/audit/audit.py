@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from framelens_evaluation.audit.asking import ask
@@ -12,11 +10,8 @@ from framelens_evaluation.audit.material import read_material
 from framelens_evaluation.audit.result import AuditResult
 from framelens_evaluation.audit.symmetry import build_grid, measure, summarise
 from framelens_evaluation.reporting.provenance import (
-    Provenance,
     Source,
-    code_revision,
-    describe_machine,
-    installed_versions,
+    Started,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +45,7 @@ def run_audit(
         InputError: the system cannot answer for one of the sentences.
     """
     tell = progress or _silent
-    started, created = time.perf_counter(), datetime.now(UTC)
+    started = Started()
     material = read_material()
     wanted = material.checks if checks is None else tuple(checks)
     places = {check.id: at for at, check in enumerate(material.checks)}
@@ -74,16 +69,11 @@ def run_audit(
         checks=tuple(each.result for each in judged),
         groups=group_results(judged),
         symmetry=summarise(measured, how),
-        provenance=Provenance(
-            created=created,
-            seconds=time.perf_counter() - started,
+        provenance=started.provenance(
             command=command,
-            code=code_revision(),
             seed=how.seed,
             n_resamples=how.n_resamples,
             sources=(Source(role="model", name=system.name, sha256=system.digest, described=system.reads),),
-            versions=installed_versions(),
-            machine=describe_machine(),
         ),
     )
 

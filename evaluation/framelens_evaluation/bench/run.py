@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,10 +22,7 @@ from framelens_evaluation.bench.report import (
 )
 from framelens_evaluation.bench.scoring import Scorer
 from framelens_evaluation.reporting.provenance import (
-    Provenance,
-    code_revision,
-    describe_machine,
-    installed_versions,
+    Started,
 )
 from framelens_evaluation.statistics.metrics import number
 
@@ -70,8 +66,7 @@ def run_bench(
     Raises:
         InputError: a set that cannot be split, or whose training part has one class.
     """
-    begun, clock = datetime.now(UTC), time.perf_counter()
-    code = code_revision()
+    started = Started()
     results: list[TaskResult] = []
     sources: list[Source] = []
 
@@ -79,16 +74,11 @@ def run_bench(
         return BenchReport(
             model=model,
             tasks=tuple(results),
-            provenance=Provenance(
-                created=begun,
-                seconds=time.perf_counter() - clock,
+            provenance=started.provenance(
                 command=command,
-                code=code,
                 seed=how.seed,
                 n_resamples=how.n_resamples,
-                sources=tuple(sources),
-                versions=installed_versions(),
-                machine=describe_machine(),
+                sources=sources,
             ),
         )
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -22,11 +20,8 @@ from framelens_evaluation.compare.result import (
 )
 from framelens_evaluation.inputs.dataset import gold_labels
 from framelens_evaluation.reporting.provenance import (
-    Provenance,
     Source,
-    code_revision,
-    describe_machine,
-    installed_versions,
+    Started,
 )
 from framelens_evaluation.statistics.bootstrap import (
     Interval,
@@ -108,7 +103,7 @@ def compare_systems(
             no sentence with a label, or a system that cannot answer for one of them.
         MissingExtraError: scipy is not installed.
     """
-    begun, created = time.perf_counter(), datetime.now(UTC)
+    started = Started()
     tell = progress or (lambda _: None)
     rows, how = data.labelled, Resampling(seed, n_resamples)
     shown = _names(systems, names)
@@ -145,16 +140,11 @@ def compare_systems(
         for at, (spec, system) in enumerate(systems)
     ]
     result = Comparison(
-        provenance=Provenance(
-            created=created,
-            seconds=round(time.perf_counter() - begun, 1),
+        provenance=started.provenance(
             command=command,
-            code=code_revision(),
             seed=seed,
             n_resamples=n_resamples,
             sources=_sources(data, train, scored),
-            versions=installed_versions(),
-            machine=describe_machine(),
         ),
         note=note,
         n_sentences=len(rows),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from framelens_evaluation.corpus.cues import count_cues, distinct_cues, frequent_cues
@@ -25,11 +22,8 @@ from framelens_evaluation.corpus.tallies import (
 )
 from framelens_evaluation.reporting.output import write_outputs
 from framelens_evaluation.reporting.provenance import (
-    Provenance,
     Source,
-    code_revision,
-    describe_machine,
-    installed_versions,
+    Started,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +82,7 @@ def report_corpus(
             column to group by has more than 100,000 values; the folder cannot be written.
         MissingExtraError: duckdb, jinja2, matplotlib or scipy is not installed.
     """
-    created, started = datetime.now(UTC), time.monotonic()
+    started = Started()
     progress("opening the files")
     with open_corpus(request) as corpus:
         progress("counting labels by document")
@@ -113,16 +107,11 @@ def report_corpus(
         sources = _sources(corpus)
         manifests = read_manifests(corpus.files)
     report = CorpusReport(
-        provenance=Provenance(
-            created=created,
-            seconds=time.monotonic() - started,
+        provenance=started.provenance(
             command=command,
-            code=code_revision(),
             seed=request.seed,
             n_resamples=None,
             sources=sources,
-            versions={**installed_versions(), "duckdb": version("duckdb")},
-            machine=describe_machine(),
         ),
         title=request.title
         or f"Corpus {corpus.files[0].name if len(corpus.files) == 1 else request.paths[0].name}",

@@ -8,29 +8,27 @@ finite population correction come out right.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from framelens import LABELS, InputError, Label
 from framelens_evaluation.prevalence.adjusted import adjusted_count
-from framelens_evaluation.prevalence.estimate import MIN_GOLD, group_sample, provenance_of
+from framelens_evaluation.prevalence.estimate import MIN_GOLD, group_sample
 from framelens_evaluation.prevalence.estimators import (
     Moments,
     Sample,
     Shares,
     borrowed,
     gold_only,
+    modified_wilson,
     plain_count,
     prediction_powered,
     t_quantile,
-    wilson,
 )
 from framelens_evaluation.prevalence.worlds import SCENARIOS, World, make_world
-from framelens_evaluation.reporting.provenance import Part, Provenance
+from framelens_evaluation.reporting.provenance import Part, Provenance, Started
 from framelens_evaluation.statistics.metrics import NO_LABEL, number
 
 if TYPE_CHECKING:
@@ -148,7 +146,7 @@ def measure_coverage(
     Raises:
         InputError: there is nothing to measure, or a size is below 3 or not below that of the corpus.
     """
-    begun, clock = datetime.now(UTC), time.monotonic()
+    started = Started()
     settings: list[_Setting] = []
     for at, scenario in enumerate(scenarios):
         world = make_world(scenario, how.rng(at))
@@ -173,7 +171,9 @@ def measure_coverage(
         level=_LEVEL,
         n_repetitions=n_repetitions,
         rows=tuple(rows),
-        provenance=provenance_of(sources, how, begun, clock, command),
+        provenance=started.provenance(
+            command=command, seed=how.seed, n_resamples=how.n_resamples, sources=sources
+        ),
     )
 
 
@@ -245,7 +245,7 @@ def _cover_rows(setting: _Setting, how: Resampling, stream: int, n_repetitions: 
     for (group, method), count in counts.items():
         truth = truths[group]
         n = np.maximum(count.seen, 1)
-        low, high = wilson(count.held / n, n, t_quantile(0.95, 1e6))
+        low, high = modified_wilson(count.held / n, n, t_quantile(0.95, 1e6))
         for at, label in enumerate(LABELS):
             there = count.seen[at] > 0
             rows.append(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,11 +21,8 @@ from framelens_evaluation.prevalence.gold import join_gold
 from framelens_evaluation.prevalence.population import NONE, TIME_UNITS
 from framelens_evaluation.prevalence.results import GroupEstimates, Prevalence, estimates_of
 from framelens_evaluation.reporting.provenance import (
-    Provenance,
     Source,
-    code_revision,
-    describe_machine,
-    installed_versions,
+    Started,
 )
 from framelens_evaluation.statistics.metrics import NO_LABEL, number
 
@@ -43,7 +38,7 @@ if TYPE_CHECKING:
     from framelens_evaluation.statistics.bootstrap import Resampling
     from framelens_evaluation.statistics.metrics import IntArray
 
-__all__ = ["MIN_GOLD", "Rules", "estimate_prevalence", "group_sample", "provenance_of"]
+__all__ = ["MIN_GOLD", "Rules", "estimate_prevalence", "group_sample"]
 
 #: Gold rows from which on a group is corrected by its own.
 MIN_GOLD = 30
@@ -101,7 +96,7 @@ def estimate_prevalence(
         InputError: the gold rows are not in the corpus, or a value in it is unusable.
         MissingExtraError: duckdb or scipy is not installed.
     """
-    begun, clock = datetime.now(UTC), time.monotonic()
+    started = Started()
     rules = rules or Rules()
     totals = population.totals()
     rows = join_gold(gold, population, cluster=cluster, date_column=date_column)
@@ -142,7 +137,9 @@ def estimate_prevalence(
         warnings=tuple(_warnings(rows, codes, totals, population, rules)),
         overall=overall,
         groups=tuple(groups) if population.by else (),
-        provenance=provenance_of(sources, how, begun, clock, command),
+        provenance=started.provenance(
+            command=command, seed=how.seed, n_resamples=how.n_resamples, sources=sources
+        ),
     )
 
 
@@ -293,20 +290,3 @@ def _labelled_sources(population: Population) -> Sequence[Source]:
     more = f" and {len(population.files) - 1:,} more" if len(population.files) > 1 else ""
     described = f"{population.n_rows:,} sentences"
     return [Source(role="labelled", name=f"{first}{more}", sha256=None, described=described)]
-
-
-def provenance_of(
-    sources: Sequence[Source], how: Resampling, begun: datetime, clock: float, command: str | None
-) -> Provenance:
-    """The record of a run that began at ``begun``, when the clock showed ``clock``."""
-    return Provenance(
-        created=begun,
-        seconds=time.monotonic() - clock,
-        command=command,
-        code=code_revision(),
-        seed=how.seed,
-        n_resamples=how.n_resamples,
-        sources=tuple(sources),
-        versions=installed_versions(),
-        machine=describe_machine(),
-    )

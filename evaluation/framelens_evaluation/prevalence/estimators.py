@@ -40,6 +40,7 @@ from framelens import LABELS
 from framelens.errors import require
 from framelens_evaluation.statistics.bootstrap import cluster_sums
 from framelens_evaluation.statistics.metrics import ratio
+from framelens_evaluation.statistics.proportions import wilson
 
 if TYPE_CHECKING:
     from framelens_evaluation.statistics.metrics import FloatArray, IntArray
@@ -51,10 +52,10 @@ __all__ = [
     "borrowed",
     "gold_only",
     "indicators",
+    "modified_wilson",
     "plain_count",
     "prediction_powered",
     "t_quantile",
-    "wilson",
 ]
 
 #: Sentences of the rarer outcome that are added in thought; see above.
@@ -161,7 +162,7 @@ def t_quantile(level: float, freedom: float) -> float:
     return float(stats.t.ppf(0.5 + level / 2, freedom)) if freedom >= 1 else math.nan
 
 
-def wilson(value: FloatArray, n: FloatArray, quantile: float) -> tuple[FloatArray, FloatArray]:
+def modified_wilson(value: FloatArray, n: FloatArray, quantile: float) -> tuple[FloatArray, FloatArray]:
     """Wilson's score interval of shares, modified where hardly anything was seen.
 
     Of a label seen up to three times in effect, Wilson's lower bound lies too high; a Poisson bound replaces
@@ -176,9 +177,7 @@ def wilson(value: FloatArray, n: FloatArray, quantile: float) -> tuple[FloatArra
     Returns:
         Lower and upper bounds, in [0, 1].
     """
-    square = quantile**2 / n
-    centre = (value + square / 2) / (1 + square)
-    half = np.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
+    low, high = wilson(value, n, quantile)
     tail = math.erfc(quantile / math.sqrt(2))
 
     def bound(share: FloatArray, plain: FloatArray) -> FloatArray:
@@ -189,7 +188,7 @@ def wilson(value: FloatArray, n: FloatArray, quantile: float) -> tuple[FloatArra
             plain = np.where(few, np.minimum(plain, gamma.ppf(tail, np.where(few, seen, 1.0)) / n), plain)
         return np.clip(plain, 0.0, 1.0)
 
-    return bound(value, centre - half), 1 - bound(1 - value, 1 - centre - half)
+    return bound(value, low), 1 - bound(1 - value, 1 - high)
 
 
 def indicators(codes: IntArray) -> FloatArray:
@@ -217,7 +216,7 @@ def plain_count(counts: IntArray, level: float = 0.95) -> Shares:
         return Shares.undefined()
     value = counts / n
     normal = float(require("scipy.stats", "eval").norm.ppf(0.5 + level / 2))
-    return Shares(value, *wilson(value, np.full(len(LABELS), n), normal))
+    return Shares(value, *modified_wilson(value, np.full(len(LABELS), n), normal))
 
 
 def gold_only(sample: Sample, level: float = 0.95) -> Shares:
@@ -234,7 +233,7 @@ def gold_only(sample: Sample, level: float = 0.95) -> Shares:
     if parts is None:
         return Shares.undefined()
     n_effective = _effective(sample, parts.residual, np.ones(len(LABELS)))
-    low, high = wilson(parts.value, n_effective, t_quantile(level, sample.n_units - 1))
+    low, high = modified_wilson(parts.value, n_effective, t_quantile(level, sample.n_units - 1))
     return Shares(parts.value, low, high)
 
 
@@ -262,7 +261,9 @@ def prediction_powered(
     value = np.clip(parts.value + shift, 0.0, 1.0)
     outcome, error = _variances(sample, parts, lam, population.variance)
     left = np.nan_to_num(ratio(error, outcome), nan=1.0)
-    low, high = wilson(value, _effective(sample, parts.residual, left), t_quantile(level, sample.n_units - 2))
+    low, high = modified_wilson(
+        value, _effective(sample, parts.residual, left), t_quantile(level, sample.n_units - 2)
+    )
     return Shares(value, low, high, lam)
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from framelens import LABELS
-from framelens_evaluation.prevalence.estimate import provenance_of
 from framelens_evaluation.prevalence.gold import join_gold
 from framelens_evaluation.prevalence.plan import Plan, draw_rows, pilot_factors, plan_groups
 from framelens_evaluation.prevalence.sheet import SHEETS, check_sheets, write_sheets
 from framelens_evaluation.reporting.document import Document, Section, Table, Text
-from framelens_evaluation.reporting.provenance import Source, provenance_section
+from framelens_evaluation.reporting.provenance import Source, Started, provenance_section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +53,7 @@ def make_plan(
     Raises:
         InputError: see `plan_groups`, `draw_rows` and `write_sheets`.
     """
-    begun, clock = datetime.now(UTC), time.monotonic()
+    started = Started()
     check_sheets(folder)
     factors = None
     if pilot is not None:
@@ -74,7 +71,7 @@ def make_plan(
     sources = [Source(role="labelled", name=str(population.files[0]), sha256=None)]
     if pilot is not None:
         sources.append(Source(role="pilot", name=str(pilot.path), sha256=pilot.sha256))
-    provenance = provenance_of(sources, how, begun, clock, command)
+    provenance = started.provenance(command=command, seed=how.seed, n_resamples=None, sources=sources)
     return Plan(
         by=population.by,
         level=rules.level,
@@ -86,7 +83,7 @@ def make_plan(
         n_drawn=len(rows),
         files=files,
         groups=groups,
-        provenance=provenance.model_copy(update={"n_resamples": None}),
+        provenance=provenance,
     )
 
 

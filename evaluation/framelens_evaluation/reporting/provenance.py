@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from datetime import datetime
+import time
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from framelens_evaluation.reporting.document import Section, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "Machine",
     "Part",
     "Provenance",
     "Source",
+    "Started",
     "code_revision",
     "describe_machine",
     "installed_versions",
@@ -26,6 +32,7 @@ __all__ = [
 
 _PACKAGES = (
     "framelens",
+    "duckdb",
     "numpy",
     "scipy",
     "scikit-learn",
@@ -91,6 +98,32 @@ class Provenance(Part):
     sources: tuple[Source, ...]
     versions: dict[str, str | None]
     machine: Machine
+
+
+class Started:
+    """A run that begins when this is made, and whose provenance is given when it ends."""
+
+    def __init__(self) -> None:
+        self._created = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        # Before anything is measured: the source may change under a long run.
+        self._code = code_revision()
+
+    def provenance(
+        self, *, command: str | None, seed: int, n_resamples: int | None, sources: Iterable[Source]
+    ) -> Provenance:
+        """What is known of the run so far; the arguments are the attributes of `Provenance`."""
+        return Provenance(
+            created=self._created,
+            seconds=round(time.perf_counter() - self._clock, 1),
+            command=command,
+            code=self._code,
+            seed=seed,
+            n_resamples=n_resamples,
+            sources=tuple(sources),
+            versions=installed_versions(),
+            machine=describe_machine(),
+        )
 
 
 def describe_machine() -> Machine:

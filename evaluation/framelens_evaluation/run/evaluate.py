@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +14,8 @@ from framelens_evaluation.inputs.baselines import BASELINES
 from framelens_evaluation.inputs.dataset import gold_labels
 from framelens_evaluation.inputs.systems import fitted_baseline
 from framelens_evaluation.reporting.provenance import (
-    Provenance,
     Source,
-    code_revision,
-    describe_machine,
-    installed_versions,
+    Started,
 )
 from framelens_evaluation.run.details import measure_details
 from framelens_evaluation.run.report import (
@@ -136,7 +131,7 @@ def evaluate(
             does not answer for every sentence.
         MissingExtraError: a baseline that was asked for needs what is not installed.
     """
-    begun, created = time.perf_counter(), datetime.now(UTC)
+    started = Started()
     tell = progress or (lambda _: None)
     if not data.labelled:
         raise InputError(f"{data.name} holds no labelled sentences")
@@ -153,16 +148,11 @@ def evaluate(
     tell(f"looking closely at {first.name}")
     details = measure_details(first.system, data, first.answers, how, faithfulness=faithfulness, tell=tell)
     report = Report(
-        provenance=Provenance(
-            created=created,
-            seconds=round(time.perf_counter() - begun, 1),
+        provenance=started.provenance(
             command=command,
-            code=code_revision(),
             seed=seed,
             n_resamples=n_resamples,
-            sources=tuple(_sources(first, data, train)),
-            versions=installed_versions(),
-            machine=describe_machine(),
+            sources=_sources(first, data, train),
         ),
         note=note,
         data=_summary(data),

@@ -38,7 +38,7 @@ def wilson(
     shrunk = 1.0 + z**2 / n
     middle = (p + z**2 / (2.0 * n)) / shrunk
     half = z * np.sqrt(p * (1.0 - p) / n + z**2 / (4.0 * n**2)) / shrunk
-    # Rounding would miss an end that is the share itself.
-    low: FloatArray = np.where(p == 0.0, 0.0, np.clip(middle - half, 0.0, 1.0))
-    high: FloatArray = np.where(p == 1.0, 1.0, np.clip(middle + half, 0.0, 1.0))
+    # Rounding would miss an end that is the share itself; the product keeps NaN what is.
+    low: FloatArray = np.where(p == 0.0, 0.0 * half, np.clip(middle - half, 0.0, 1.0))
+    high: FloatArray = np.where(p == 1.0, 1.0 + 0.0 * half, np.clip(middle + half, 0.0, 1.0))
     return low, high
