@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from framelens.errors import (
     FramelensError,
     InputError,
+    JobError,
     MissingExtraError,
     ModelFormatError,
     ModelNotFoundError,
@@ -33,6 +34,7 @@ from framelens.prediction import (
 
 if TYPE_CHECKING:
     from framelens.classifier import FramingClassifier
+    from framelens.datasets import label_dataset
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,7 @@ __all__ = [
     "FramelensError",
     "FramingClassifier",
     "InputError",
+    "JobError",
     "Label",
     "LabelledDocument",
     "LabelledSentence",
@@ -53,11 +56,12 @@ __all__ = [
     "Profile",
     "Status",
     "__version__",
+    "label_dataset",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    # The classifier is imported on first use, so that `import framelens` stays light.
-    if name == "FramingClassifier":
-        return import_module("framelens.classifier").FramingClassifier
+    # What needs the model is imported on first use, so that `import framelens` stays light.
+    if module := {"FramingClassifier": "classifier", "label_dataset": "datasets"}.get(name):
+        return getattr(import_module(f"framelens.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from framelens.backend import build_backend
 from framelens.bundle import BUNDLED, find_bundle
+from framelens.cache import PredictionCache
 from framelens.encoding import PairEncoder, collate
 from framelens.errors import InputError
 from framelens.evidence import evidence_spans
 from framelens.labels import LABELS
-from framelens.prediction import (
-    LabelledDocument,
-    LabelledSentence,
-    Prediction,
-    Status,
-    check_threshold,
-)
-from framelens.scope import out_of_scope
+from framelens.pairs import checked_texts, fault_of, in_windows, paired, unlabelled
+from framelens.prediction import LabelledDocument, LabelledSentence, Prediction, check_threshold
 from framelens.sentences import NewsSplitter
 
 if TYPE_CHECKING:
@@ -29,6 +24,7 @@ if TYPE_CHECKING:
 
     from framelens.arrays import FloatArray
     from framelens.backend import BackendName, Precision, Scores
+    from framelens.cache import Pair
     from framelens.encoding import EncodedPair
     from framelens.sentences import SentenceSplitter
 
@@ -37,8 +33,10 @@ __all__ = ["FramingClassifier"]
 #: Texts read ahead by `FramingClassifier.label_many`, so that batches can be made of similar lengths.
 LOOKAHEAD = 512
 #: Most tokens, padding included, in one forward pass; keeps the activations within a few tens of MB.
-TOKEN_BUDGET = 4096
-_ABSENT: Any = object()
+TOKEN_BUDGET = 2048
+#: Tokens that are enough for one pass to run at full speed on a processor: a batch that has them ends
+#: where longer sentences begin, and padding is all but none.
+_ENOUGH_TOKENS = 512
 
 
 class FramingClassifier:
@@ -51,6 +49,10 @@ class FramingClassifier:
         abstain_below: predictions less probable than this are marked as abstentions, in [0, 1].
         batch_size: most sentences in one forward pass.
         threads: threads of one forward pass; None leaves the choice to the backend.
+        lookahead: texts read ahead by `label_many`, so that batches can be made of similar lengths.
+        cache_bytes: memory, about so much, for what was labelled last: an equal sentence, with an equal
+            context if the model reads it, is not labelled again. 0 remembers nothing beyond the window
+            that is read ahead.
 
     Raises:
         InputError: an argument is out of its range.
@@ -58,9 +60,22 @@ class FramingClassifier:
     """
 
     def __init__(
-        self, *, abstain_below: float = 0.0, batch_size: int = 32, threads: int | None = None
+        self,
+        *,
+        abstain_below: float = 0.0,
+        batch_size: int = 32,
+        threads: int | None = None,
+        lookahead: int = LOOKAHEAD,
+        cache_bytes: int = 0,
     ) -> None:
-        self._setup(BUNDLED, abstain_below=abstain_below, batch_size=batch_size, threads=threads)
+        self._setup(
+            BUNDLED,
+            abstain_below=abstain_below,
+            batch_size=batch_size,
+            threads=threads,
+            lookahead=lookahead,
+            cache_bytes=cache_bytes,
+        )
 
     @classmethod
     def from_pretrained(
@@ -74,6 +89,8 @@ class FramingClassifier:
         abstain_below: float = 0.0,
         batch_size: int = 32,
         threads: int | None = None,
+        lookahead: int = LOOKAHEAD,
+        cache_bytes: int = 0,
     ) -> FramingClassifier:
         """A classifier with another model, backend, device or precision.
 
@@ -86,6 +103,8 @@ class FramingClassifier:
             abstain_below: see the class.
             batch_size: see the class.
             threads: see the class.
+            lookahead: see the class.
+            cache_bytes: see the class.
 
         Raises:
             ModelNotFoundError: no such folder, and no such model on the hub.
@@ -100,6 +119,8 @@ class FramingClassifier:
             abstain_below=abstain_below,
             batch_size=batch_size,
             threads=threads,
+            lookahead=lookahead,
+            cache_bytes=cache_bytes,
             backend=backend,
             device=device,
             precision=precision,
@@ -113,11 +134,20 @@ class FramingClassifier:
         revision: str | None = None,
         abstain_below: float,
         batch_size: int,
+        lookahead: int,
+        cache_bytes: int,
         **backend: Any,
     ) -> None:
-        for name, number in (("batch_size", batch_size), ("threads", backend.get("threads"))):
-            if number is not None and number < 1:
-                raise InputError(f"{name} must be at least 1, got {number}")
+        for name, number, least in (
+            ("batch_size", batch_size, 1),
+            ("threads", backend.get("threads"), 1),
+            ("lookahead", lookahead, 1),
+            ("cache_bytes", cache_bytes, 0),
+        ):
+            if number is not None and number < least:
+                raise InputError(f"{name} must be at least {least}, got {number}")
+        self._lookahead = lookahead
+        self._remembered = PredictionCache(cache_bytes)
         self._abstain_below = check_threshold(abstain_below)
         self._batch_size = batch_size
         self._bundle = find_bundle(model, revision)
@@ -132,6 +162,15 @@ class FramingClassifier:
     def digest(self) -> str:
         """SHA-256 of the model; see `framelens.bundle.Bundle.digest`."""
         return self._bundle.digest
+
+    @property
+    def lookahead(self) -> int:
+        """Texts read ahead by `label_many`."""
+        return self._lookahead
+
+    def forget(self) -> None:
+        """Empty the memory of ``cache_bytes``."""
+        self._remembered.clear()
 
     @property
     def context_sentences(self) -> int:
@@ -169,12 +208,12 @@ class FramingClassifier:
             One prediction a text; texts of similar length are labelled together.
 
         Raises:
-            InputError: ``texts`` is itself a string, or ``context`` is shorter or longer.
+            InputError: ``texts`` is itself a string, or ``context`` is shorter or longer. This error and
+                those of the iterables come when every text before them has been yielded.
         """
         if isinstance(texts, str):
             raise InputError("label_many takes an iterable of strings; for one sentence use label()")
-        pairs = _pairs(texts, context)
-        while window := list(islice(pairs, LOOKAHEAD)):
+        for window in in_windows(paired(texts, context), self._lookahead):
             yield from self._label_window(window)
 
     def label_document(self, text: str, splitter: SentenceSplitter | None = None) -> LabelledDocument:
@@ -211,18 +250,31 @@ class FramingClassifier:
                 "label_documents takes an iterable of strings; for one text use label_document()"
             )
         splitter = splitter or NewsSplitter()
+        for window in self._windows_of_documents(texts, splitter):
+            yield from self._label_documents(window)
+
+    def _windows_of_documents(
+        self, texts: Iterable[str], splitter: SentenceSplitter
+    ) -> Iterator[list[tuple[str, list[tuple[int, int]]]]]:
+        """Documents with their sentences, as many as make a window; see `framelens.pairs.in_windows`."""
         window: list[tuple[str, list[tuple[int, int]]]] = []
         n_sentences = 0
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise InputError(f"documents must be strings, got {type(text).__name__} at index {i}")
-            spans = splitter.spans(text)
-            window.append((text, spans))
-            n_sentences += max(1, len(spans))  # empty documents fill the window too
-            if n_sentences >= LOOKAHEAD:
-                yield from self._label_documents(window)
-                window, n_sentences = [], 0
-        yield from self._label_documents(window)
+        try:
+            for i, text in enumerate(texts):
+                if not isinstance(text, str):
+                    raise InputError(f"documents must be strings, got {type(text).__name__} at index {i}")
+                spans = splitter.spans(text)
+                window.append((text, spans))
+                n_sentences += max(1, len(spans))  # empty documents fill the window too
+                if n_sentences >= self._lookahead:
+                    yield window
+                    window, n_sentences = [], 0
+        except Exception:
+            if window:
+                yield window
+            raise
+        if window:
+            yield window
 
     def _label_documents(
         self, window: Sequence[tuple[str, list[tuple[int, int]]]]
@@ -272,10 +324,9 @@ class FramingClassifier:
         if isinstance(texts, str):
             raise InputError("expected a sequence of strings, got one string")
         rows: list[FloatArray] = [np.empty((0, len(LABELS)), dtype=np.float32)]
-        pairs = _pairs(_all_text(texts), context)
-        while window := list(islice(pairs, LOOKAHEAD)):
+        for window in in_windows(paired(checked_texts(texts), context), self._lookahead):
             for _, before in window:
-                if before is not None and (problem := _problem(before)):
+                if before is not None and (problem := fault_of(before)):
                     raise InputError(f"expected strings or None as context, got {problem}")
             encoded = self._encoder.encode(window)
             probabilities = np.empty((len(window), len(LABELS)), dtype=np.float32)
@@ -286,16 +337,30 @@ class FramingClassifier:
 
     def _label_window(self, window: Sequence[tuple[Any, Any]]) -> list[Prediction]:
         """Label texts that fit in memory together; order is kept."""
-        found: list[Prediction | None] = [_unlabelled(text, context) for text, context in window]
-        todo = [i for i, prediction in enumerate(found) if prediction is None]
-        encoded = self._encoder.encode([window[i] for i in todo])
+        found: list[Prediction | None] = [unlabelled(text, context) for text, context in window]
+        places: dict[Pair, list[int]] = {}
+        for i, (text, context) in enumerate(window):
+            if found[i] is None:
+                places.setdefault((text, context if self.context_sentences else None), []).append(i)
+        labelled = {pair: prediction for pair in places if (prediction := self._remembered.get(pair))}
+        labelled |= self._label_new([pair for pair in places if pair not in labelled])
+        for pair, prediction in labelled.items():
+            for i in places[pair]:
+                found[i] = prediction
+        return [prediction for prediction in found if prediction is not None]
+
+    def _label_new(self, pairs: Sequence[Pair]) -> dict[Pair, Prediction]:
+        """Run the network on pairs that differ from one another."""
+        found = {}
+        encoded = self._encoder.encode(pairs)
         for batch, scores in self._scored(encoded):
             probabilities = _softmax(scores.logits)
             cues = _softmax(scores.cue_logits)
             for row, i in enumerate(batch):
-                text = window[todo[i]][0]
-                found[todo[i]] = self._prediction(text, encoded[i], probabilities[row], cues[row])
-        return [prediction for prediction in found if prediction is not None]
+                prediction = self._prediction(pairs[i][0], encoded[i], probabilities[row], cues[row])
+                found[pairs[i]] = prediction
+                self._remembered.put(pairs[i], prediction)
+        return found
 
     def _prediction(
         self, text: str, pair: EncodedPair, probabilities: FloatArray, cues: FloatArray
@@ -319,61 +384,15 @@ class FramingClassifier:
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
         batch: list[int] = []
         for i in order:
-            full = len(batch) >= self._batch_size or (len(batch) + 1) * len(encoded[i]) > TOKEN_BUDGET
-            if batch and full:
+            n = len(encoded[i])
+            full = len(batch) >= self._batch_size or (len(batch) + 1) * n > TOKEN_BUDGET
+            padded = bool(batch) and n > len(encoded[batch[-1]])
+            if batch and (full or (padded and len(batch) * len(encoded[batch[-1]]) >= _ENOUGH_TOKENS)):
                 yield batch
                 batch = []
             batch.append(i)
         if batch:
             yield batch
-
-
-def _pairs(texts: Iterable[str], context: Iterable[str | None] | None) -> Iterator[tuple[str, str | None]]:
-    if context is None:
-        yield from ((text, None) for text in texts)
-        return
-    if isinstance(context, str):
-        raise InputError("context must be one string or None for each text, got one string for all")
-    # Not zip(strict=True): its ValueError could not be told from one that the user's iterable raises.
-    for text, before in zip_longest(texts, context, fillvalue=_ABSENT):
-        if text is _ABSENT or before is _ABSENT:
-            shorter, longer = ("texts", "context") if text is _ABSENT else ("context", "texts")
-            raise InputError(f"texts and context must be of one length, but {shorter} ended before {longer}")
-        yield text, before
-
-
-def _all_text(texts: Sequence[str]) -> Iterator[str]:
-    for i, text in enumerate(texts):
-        problem = _problem(text) or ("an empty one" if not text.strip() else None)
-        if problem:
-            raise InputError(f"expected strings with text in them, got {problem} at index {i}")
-        yield text
-
-
-def _problem(text: Any) -> str | None:
-    """What keeps a value from being read as text; None where nothing does."""
-    if not isinstance(text, str):
-        return type(text).__name__
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return f"a string that is not valid Unicode (lone surrogate at character {error.start})"
-    return None
-
-
-def _unlabelled(text: Any, context: Any) -> Prediction | None:
-    """The prediction for what need not reach the model; None for what must."""
-    if problem := _problem(text):
-        readable = text if isinstance(text, str) else ""
-        return Prediction(readable, None, status=Status.ERROR, error=f"expected text, got {problem}")
-    if context is not None and (problem := _problem(context)):
-        error = f"expected text or nothing as context, got {problem}"
-        return Prediction(text, None, status=Status.ERROR, error=error)
-    if not text.strip():
-        return Prediction(text, None, status=Status.EMPTY)
-    if out_of_scope(text):
-        return Prediction(text, None, status=Status.NOT_APPLICABLE)
-    return None
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -54,6 +54,13 @@ class PrecisionChoice(StrEnum):
     BF16 = "bf16"
 
 
+class OnError(StrEnum):
+    """What becomes of a record that cannot be read."""
+
+    FLAG = "flag"
+    FAIL = "fail"
+
+
 class Format(StrEnum):
     """What the output looks like."""
 
@@ -86,26 +93,56 @@ def _start(
     pass
 
 
-@app.command()
+_LABEL_HELP = (
+    "Label every sentence of articles, tables or whole corpora.\n\n"
+    "[bold]Examples[/]\n\n"
+    "framelens label --example\n"
+    "framelens label article.txt\n"
+    "framelens label articles/*.txt -o labelled.parquet\n"
+    "framelens label corpus.csv.gz --text-column sentence -o labelled.jsonl.zst\n"
+    "framelens label corpus.jsonl --unit document --text-column body -o labelled.csv\n"
+    "cat article.txt | framelens label - --format csv\n\n"
+    "[bold]A job that resumes[/]\n\n"
+    "framelens label corpus/ --text-column body -o labelled/\n\n"
+    "This reads the files of a folder and below, and writes labelled/shards/part-000000.parquet and so on. "
+    "After a crash, a power cut or Ctrl-C give the same command again: finished shards stay, the others are "
+    "written, and all are the same bytes as those of a run that was never stopped. If an input, the model or "
+    "an option has changed, the command says which, and stops. labelled/manifest.json is written at the end, "
+    "accounts for every record and names the files that were passed over.\n\n"
+    "[bold]What comes out[/]\n\n"
+    "One row a sentence: doc_id, sentence_index, start, end (characters), text, label, three probabilities, "
+    "evidence, status (ok, empty, error, not_applicable), error, truncated, abstained, and the input's own "
+    "columns. doc_id is FILE:ROW unless --id-column names another; with sentence_index it joins rows to the "
+    "input. Beside FILE stands FILE.manifest.json, which says what was done."
+)
+
+
+@app.command(help=_LABEL_HELP)
 def label(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="INPUT...",
-            help=".txt or .md articles, .jsonl, .csv, .tsv or .parquet tables, all but Parquet also .gz or "
-            ".zst; - reads an article from standard input.",
+            help=".txt or .md articles; .jsonl, .csv or .tsv tables; all of these also .gz or .zst; "
+            ".parquet, .arrow, .feather; folders of these, quoted patterns such as 'data/**/*.csv', and what "
+            "datasets saved with save_to_disk. - reads an article from standard input.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
         str,
-        typer.Option("-o", "--out", help="A file; its suffix gives the format. - is standard output."),
+        typer.Option(
+            "-o",
+            "--out",
+            help="A file, whose suffix gives the format; or a folder, which ends in a slash, for a job that "
+            "resumes. - is standard output.",
+        ),
     ] = "-",
     form: Annotated[
         Format | None,
         typer.Option(
             "--format",
-            help="By default the suffix of OUT; else text on a terminal and jsonl in a pipe.",
+            help="By default the suffix of OUT, parquet in a folder, text on a terminal and jsonl in a pipe.",
             show_default=False,
         ),
     ] = None,
@@ -132,6 +169,47 @@ def label(
         str | None,
         typer.Option(help="What stands before each sentence.", rich_help_panel="Tables", show_default=False),
     ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            help="Between the columns of .csv and .tsv; by default the comma, in a .csv without one in its "
+            "header the semicolon or tab, and in .tsv the tab.",
+            rich_help_panel="Tables",
+            show_default=False,
+        ),
+    ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="Of text formats, such as cp1252.", rich_help_panel="Tables")
+    ] = "utf-8",
+    on_error: Annotated[
+        OnError,
+        typer.Option(
+            help="A record that cannot be read: flag gives it a row of the status error, fail stops before "
+            "the first sentence is labelled.",
+        ),
+    ] = OnError.FLAG,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes, each with one thread. By default one a core for a corpus that is worth it; the "
+            "labels do not depend on it.",
+            min=1,
+            rich_help_panel="Corpora",
+            show_default=False,
+        ),
+    ] = None,
+    dedupe: Annotated[
+        bool,
+        typer.Option(
+            "--dedupe",
+            help="Remember 128 MiB of labelled sentences a worker, and label equal ones once.",
+            rich_help_panel="Corpora",
+        ),
+    ] = False,
+    shard_size: Annotated[
+        int,
+        typer.Option(help="Sentences, about, in a shard of OUT/.", min=1, rich_help_panel="Corpora"),
+    ] = 20_000,
     abstain_below: Annotated[
         float, typer.Option(help="Mark labels less probable than this as abstentions.", min=0.0, max=1.0)
     ] = 0.0,
@@ -150,22 +228,9 @@ def label(
         ),
     ] = None,
 ) -> None:
-    """Label every sentence of articles or tables.
-
-    [bold]Examples[/]
-
-    framelens label --example
-    framelens label article.txt
-    framelens label articles/*.txt -o labelled.parquet
-    framelens label corpus.csv.gz --text-column sentence -o labelled.jsonl.zst
-    framelens label corpus.jsonl --unit document --text-column body -o labelled.csv
-    cat article.txt | framelens label - --format csv
-
-    A table has one row a sentence: doc_id, sentence_index, start, end (characters), text, label, three
-    probabilities, evidence, status (ok, empty, error, not_applicable), error, truncated, abstained, and the
-    input's own columns. Beside FILE stands FILE.manifest.json, which says what was done.
-    """
-    from framelens.jobs import LabelJob, check_job, run_job
+    """Label every sentence of articles, tables or whole corpora."""
+    from framelens.jobs import LabelJob
+    from framelens.labelling import run_label
 
     if example and inputs:
         raise InputError(
@@ -174,7 +239,7 @@ def label(
     if not example and not inputs:
         raise InputError("give one or more inputs, - for standard input, or --example to see what comes out")
     stdout, stderr = _consoles()
-    settings: dict[str, Any] = {
+    options: dict[str, Any] = {
         "backend": backend.value, "precision": precision.value, "device": device, "threads": threads,
         "abstain_below": abstain_below,
     }  # fmt: skip
@@ -191,15 +256,17 @@ def label(
             id_column=id_column,
             context_column=context_column,
             name="example.md" if example else None,
+            delimiter=delimiter,
+            encoding=encoding,
+            on_error=on_error.value,
+            shard_size=shard_size,
         )
-        # Loading the model takes longest, so a mistake in the names is told first.
-        check_job(job)
-        from framelens.classifier import FramingClassifier
-
-        classifier = FramingClassifier.from_pretrained(model, **settings)
-        counts = run_job(job, classifier, stdout, stderr, {"model": model} | settings)
+        counts, had_been_done = run_label(
+            job, model=model, options=options, workers=workers, dedupe=dedupe, out=stdout, err=stderr
+        )
     if out != "-":
-        stderr.print(_summary(counts, out), soft_wrap=True, highlight=False, markup=False)
+        summary = _summary(counts, out) + ("; it was done before" if had_been_done else "")
+        stderr.print(summary, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()

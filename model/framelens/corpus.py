@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from framelens.classifier import LOOKAHEAD
 from framelens.labels import LABELS
 from framelens.prediction import LabelledDocument, LabelledSentence, Prediction, Profile, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from framelens.classifier import FramingClassifier
     from framelens.readers import Record
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Counts", "LabelledRecord", "Unit", "label_records"]
 
 Unit = Literal["sentence", "document"]
-#: Documents read ahead; a document has a few dozen sentences, so this fills a window of them.
-_DOCUMENTS_AHEAD = 64
+#: A document has a few dozen sentences: so many of them, at least, fill a window of sentences.
+_SENTENCES_OF_DOCUMENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,26 @@ class Counts:
         n_unlabelled = self.sentences - sum(counts.values())
         return Profile(self.sentences, counts, n_abstained=self.abstained, n_unlabelled=n_unlabelled)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers as plain JSON types."""
+        return {
+            "records": self.records,
+            "sentences": self.sentences,
+            "labels": {str(label): self.labels[str(label)] for label in LABELS},
+            "statuses": dict(sorted(self.statuses.items())),
+            "truncated": self.truncated,
+            "abstained": self.abstained,
+        }
+
+    def add_counts(self, counts: Mapping[str, Any]) -> None:
+        """Add numbers of `to_dict`."""
+        self.records += counts["records"]
+        self.sentences += counts["sentences"]
+        self.labels.update(counts["labels"])
+        self.statuses.update(counts["statuses"])
+        self.truncated += counts["truncated"]
+        self.abstained += counts["abstained"]
+
     def add(self, labelled: LabelledRecord) -> None:
         """Count one record."""
         self.records += 1
@@ -86,7 +105,9 @@ def label_records(
         status ``error`` or ``empty``.
     """
     remaining = iter(records)
-    ahead = LOOKAHEAD if unit == "sentence" else _DOCUMENTS_AHEAD
+    ahead = classifier.lookahead
+    if unit == "document":
+        ahead = max(1, ahead // _SENTENCES_OF_DOCUMENT)
     while window := list(islice(remaining, ahead)):
         label = _as_sentences if unit == "sentence" else _as_documents
         yield from label(classifier, window)

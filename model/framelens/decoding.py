@@ -2,10 +2,12 @@
 
 Text is decoded and never rewritten, so that offsets count the characters of the text as it stands in
 the file: a line that ends in CR LF keeps both. Only a byte order mark at the very start is taken off.
+It is UTF-8 unless another encoding is named, which must agree with ASCII on ASCII's characters.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import sys
@@ -26,6 +28,8 @@ __all__ = [
     "COMPRESSIONS",
     "MAX_RECORD_BYTES",
     "STDIN",
+    "UTF8",
+    "check_encoding",
     "open_bytes",
     "read_text",
     "shown",
@@ -36,6 +40,8 @@ __all__ = [
 
 #: The input that means standard input.
 STDIN: Final = "-"
+#: The encoding of every text, unless another is named.
+UTF8: Final = "utf-8"
 #: Suffixes of the compressions that are read and written, and their names.
 COMPRESSIONS: Final = {".gz": "gzip", ".zst": "Zstandard"}
 #: Longest article, line or field: it bounds the memory that a broken file can take.
@@ -99,6 +105,31 @@ def suffixes(source: str) -> tuple[str, str]:
     return PurePath(name.stem if compression else name.name).suffix, compression
 
 
+def check_encoding(name: str) -> str:
+    """The encoding under the name that Python gives it.
+
+    Raises:
+        InputError: there is no such encoding, or it does not agree with ASCII on ASCII's characters, as
+            UTF-16 does not: lines could not be told in its bytes.
+    """
+    ascii_text = "".join(map(chr, range(128)))
+    try:
+        found = codecs.lookup(name)
+        plain = found.decode(ascii_text.encode())[0] == ascii_text
+    except (LookupError, ValueError, TypeError) as error:
+        plain = False
+        if isinstance(error, LookupError):
+            raise InputError(
+                f"expected the name of an encoding such as cp1252, got {name!r}; leave it out for UTF-8"
+            ) from error
+    if not plain:
+        raise InputError(
+            f"expected an encoding that extends ASCII, got {found.name}; convert the files first: "
+            f"iconv -f {found.name} -t utf-8 OLD > NEW"
+        )
+    return found.name
+
+
 @contextmanager
 def open_bytes(source: str) -> Iterator[BinaryIO]:
     """Open a file, decompressed, or standard input.
@@ -132,17 +163,18 @@ def open_bytes(source: str) -> Iterator[BinaryIO]:
         ) from error
 
 
-def read_text(source: str) -> str:
+def read_text(source: str, encoding: str = UTF8) -> str:
     """The whole text of an article.
 
     Args:
         source: name of a file, or "-" for standard input.
+        encoding: of its bytes, from `check_encoding`.
 
     Returns:
         The text, line ends unchanged, without byte order mark.
 
     Raises:
-        InputError: the input is empty, binary, too large, damaged, or not UTF-8.
+        InputError: the input is empty, binary, too large, damaged, or not in its encoding.
     """
     with open_bytes(source) as stream:
         data = stream.read(MAX_RECORD_BYTES + 1)
@@ -150,21 +182,22 @@ def read_text(source: str) -> str:
         advice = "split it, or give its texts as .jsonl, one a line, because an article is read as a whole"
         raise unusable(source, f"an article of at most {_LIMIT}", "a larger one", advice)
     _refuse_empty_or_binary(data, source)
-    text = _decode(data, source, line=1, offset=0).removeprefix(_BYTE_ORDER_MARK)
+    text = _decode(data, source, encoding, line=1, offset=0).removeprefix(_BYTE_ORDER_MARK)
     if not text:
         raise _empty(source)
     return text
 
 
-def text_lines(stream: BinaryIO, source: str) -> Iterator[str]:
+def text_lines(stream: BinaryIO, source: str, encoding: str = UTF8) -> Iterator[str]:
     """The lines of a table, with their ends; they end at LF only, as JSON Lines and CSV need it.
 
     Args:
         stream: of bytes, from `open_bytes`.
         source: its name, for the messages.
+        encoding: of its bytes, from `check_encoding`.
 
     Raises:
-        InputError: the input is empty or binary, or a line is too long or not UTF-8.
+        InputError: the input is empty or binary, or a line is too long or not in its encoding.
     """
     offset = 0
     for number in count(1):
@@ -176,7 +209,7 @@ def text_lines(stream: BinaryIO, source: str) -> Iterator[str]:
             _refuse_empty_or_binary(data, source)
         if not data:
             return
-        line = _decode(data, source, line=number, offset=offset)
+        line = _decode(data, source, encoding, line=number, offset=offset)
         yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
         offset += len(data)
 
@@ -193,7 +226,7 @@ def _refuse_empty_or_binary(head: bytes, source: str) -> None:
             raise unusable(source, "text in UTF-8", f"what looks like {kind}", advice)
 
 
-def _decode(data: bytes, source: str, *, line: int, offset: int) -> str:
+def _decode(data: bytes, source: str, encoding: str, *, line: int, offset: int) -> str:
     """Decode bytes that begin at byte ``offset`` of the input, in line ``line``."""
     at = data.find(b"\0")
     if at >= 0:
@@ -203,10 +236,11 @@ def _decode(data: bytes, source: str, *, line: int, offset: int) -> str:
         )
     else:
         try:
-            return data.decode("utf-8")
+            return data.decode(encoding)
         except UnicodeDecodeError as error:
             at = error.start
             what = f"the byte 0x{data[at]:02x}"
-            advice = "convert it from its encoding, such as: iconv -f cp1252 -t utf-8 OLD > NEW"
+            advice = "name its encoding: --encoding cp1252, or convert it: iconv -f cp1252 -t utf-8 OLD > NEW"
     line += data.count(b"\n", 0, at)
-    raise unusable(source, "text in UTF-8", f"{what} at byte {offset + at} of the file", advice, line=line)
+    expected = f"text in {encoding.upper()}"
+    raise unusable(source, expected, f"{what} at byte {offset + at} of the file", advice, line=line)

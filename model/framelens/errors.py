@@ -4,6 +4,7 @@
 
     FramelensError
     ├── InputError         (ValueError)  a text, file, column or argument that cannot be used
+    ├── JobError           (OSError)     a job that another process runs, or whose workers died
     ├── ModelFormatError   (ValueError)  a model directory that is incomplete or of another kind
     ├── ModelNotFoundError (OSError)     a model that is not where it was looked for
     └── MissingExtraError  (OSError)     an optional dependency that is not installed
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FramelensError",
     "InputError",
+    "JobError",
     "MissingExtraError",
     "ModelFormatError",
     "ModelNotFoundError",
@@ -35,6 +37,10 @@ class FramelensError(Exception):
 
 class InputError(FramelensError, ValueError):
     """A text, file, column or argument that cannot be used."""
+
+
+class JobError(FramelensError, OSError):
+    """A job that cannot go on here and now: another process runs it, or its workers died."""
 
 
 class ModelFormatError(FramelensError, ValueError):

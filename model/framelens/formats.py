@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import ExitStack
 
-__all__ = ["FORMATS", "OUTPUT_COLUMNS", "OUTPUT_SCHEMA", "FormatWriter", "format_writer"]
+__all__ = ["FORMATS", "OUTPUT_COLUMNS", "OUTPUT_SCHEMA", "FormatWriter", "format_writer", "settled"]
 
 _EVIDENCE: Final = pa.struct(
     [("start", pa.int32()), ("end", pa.int32()), ("kind", pa.string()), ("score", pa.float32())]
@@ -72,7 +72,7 @@ class FormatWriter(Protocol):
 
 
 def format_writer(
-    kind: str, stream: BinaryIO, name: str, own: Sequence[str], stack: ExitStack
+    kind: str, stream: BinaryIO, name: str, own: Sequence[str], stack: ExitStack, schema: Any = None
 ) -> FormatWriter:
     """A writer of one of `FORMATS`.
 
@@ -82,11 +82,12 @@ def format_writer(
         name: of the output, for the messages.
         own: names of own columns that are known before the first row.
         stack: closed before the stream is.
+        schema: types of all own columns, for Parquet; by default those of the first rows.
     """
     if kind == "jsonl":
         return _JsonLines(stream)
     if kind == "parquet":
-        return _Parquet(stream, name, own, stack)
+        return _Parquet(stream, name, own, stack, schema)
     return _Csv(stream, name, own, _SEPARATORS[kind])
 
 
@@ -144,12 +145,15 @@ class _Csv:
 
 
 class _Parquet:
-    def __init__(self, stream: BinaryIO, name: str, own: Sequence[str], stack: ExitStack) -> None:
+    def __init__(
+        self, stream: BinaryIO, name: str, own: Sequence[str], stack: ExitStack, schema: Any
+    ) -> None:
         self._stream = stream
         self._name = name
         self._own = own
         self._stack = stack
         self._file: Any = None
+        self._types = schema
         self._schema: Any = None
         self._rows: list[Mapping[str, Any]] = []
         self._characters = 0
@@ -175,11 +179,16 @@ class _Parquet:
         self._file.write_table(pa.Table.from_arrays(columns, schema=self._schema))
 
     def _begin(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        own = [
-            (name, _settled(self._array([row.get(name) for row in rows], pa.field(name, pa.null())).type))
-            for name in _own_columns(self._own, rows)
-        ]
-        self._schema = pa.schema([*OUTPUT_SCHEMA, *(pa.field(*column) for column in own)])
+        fields = self._types
+        if fields is None:
+            fields = [
+                pa.field(
+                    name,
+                    settled(self._array([row.get(name) for row in rows], pa.field(name, pa.null())).type),
+                )
+                for name in _own_columns(self._own, rows)
+            ]
+        self._schema = pa.schema([*OUTPUT_SCHEMA, *fields])
         try:
             writer = pq.ParquetWriter(self._stream, self._schema, compression="zstd")
         except pa.ArrowException as error:
@@ -215,14 +224,14 @@ def _refuse_new_columns(row: Mapping[str, Any], columns: Sequence[str], name: st
         raise unusable(name, "the columns of the first rows", f"another one, {new[0]!r}", _USE_JSON_LINES)
 
 
-def _settled(kind: Any) -> Any:
-    """A type to write by: what was null in all of the first rows is a string."""
+def settled(kind: Any) -> Any:
+    """A type to write by: what was null in all of the rows that were looked at is a string."""
     if pa.types.is_null(kind):
         return pa.string()
     if pa.types.is_list(kind):
-        return pa.list_(_settled(kind.value_type))
+        return pa.list_(settled(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([(field.name, _settled(field.type)) for field in kind])
+        return pa.struct([(field.name, settled(field.type)) for field in kind])
     return kind
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framelens.decoding import STDIN
+from framelens.fingerprint import file_digest
 from framelens.labels import LABELS
+from framelens.writers import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,21 +37,23 @@ def versions() -> dict[str, str]:
 
 
 def describe_inputs(names: Sequence[str]) -> list[dict[str, str | None]]:
-    """Name and SHA-256 of each input, in their order; standard input has no digest.
+    """Name and SHA-256 of each input, in their order; standard input and unreadable files have no digest.
 
     Args:
         names: of files, or ``-``.
     """
-    return [{"name": Path(name).name, "sha256": None if name == STDIN else _digest(name)} for name in names]
+    digests = (None if name == STDIN else file_digest(name) for name in names)
+    return [{"name": Path(name).name, "sha256": digest} for name, digest in zip(names, digests, strict=True)]
 
 
 def build_manifest(
     *,
     arguments: dict[str, Any],
     model_digest: str,
-    inputs: Sequence[dict[str, str | None]],
+    inputs: Sequence[dict[str, Any]],
     counts: Counts,
     seconds: float,
+    skipped: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The manifest as plain JSON types.
 
@@ -60,6 +63,7 @@ def build_manifest(
         inputs: from `describe_inputs`.
         counts: what was met.
         seconds: wall time of the labelling.
+        skipped: files of folders and patterns that were not read.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -67,12 +71,8 @@ def build_manifest(
         "model_digest": model_digest,
         "label_order": [str(label) for label in LABELS],
         "inputs": list(inputs),
-        "records": counts.records,
-        "sentences": counts.sentences,
-        "labels": {str(label): counts.labels[str(label)] for label in LABELS},
-        "statuses": dict(sorted(counts.statuses.items())),
-        "truncated": counts.truncated,
-        "abstained": counts.abstained,
+        "skipped": {"files": len(skipped), "names": list(skipped)},
+        **counts.to_dict(),
         "wall_seconds": round(seconds, 3),
         "sentences_per_second": round(counts.sentences / seconds, 1) if seconds else None,
         "versions": versions(),
@@ -89,11 +89,7 @@ def write_manifest(manifest: dict[str, Any], output: Path) -> Path:
     """
     path = output.with_name(f"{output.name}.manifest.json")
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    # A file's name need not be Unicode; Python's escape of such a byte is also JSON's.
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    with replacing(path.resolve()) as stream:
+        # A file's name need not be Unicode; Python's escape of such a byte is also JSON's.
+        stream.write(text.encode(errors="backslashreplace"))
     return path
-
-
-def _digest(name: str) -> str:
-    with Path(name).open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

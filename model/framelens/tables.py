@@ -1,4 +1,4 @@
-"""Tables as rows: JSON Lines, CSV, TSV and Parquet, each read as its rows are taken."""
+"""Tables as rows: JSON Lines, CSV, TSV, Parquet and Arrow, each read as its rows are taken."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from framelens.decoding import MAX_RECORD_BYTES, open_bytes, suffixes, text_lines, unusable
+from framelens.arrow_tables import ARROW_SUFFIXES, holds_text, open_typed
+from framelens.decoding import MAX_RECORD_BYTES, UTF8, open_bytes, suffixes, text_lines, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["N_ROWS_LOOKED_AT", "TABLE_SUFFIXES", "Table", "open_table"]
+__all__ = ["N_ROWS_LOOKED_AT", "TABLE_SUFFIXES", "TYPED_SUFFIXES", "Table", "open_table"]
 
-TABLE_SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+#: Tables that compress inside and fix their columns' types.
+TYPED_SUFFIXES: Final = (".parquet", *ARROW_SUFFIXES)
+TABLE_SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", *TYPED_SUFFIXES)
 #: JSON Lines names no columns, so they are gathered from this many rows.
 N_ROWS_LOOKED_AT: Final = 100
 
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
-_PARQUET_BATCH = 1024
+#: What may separate the columns of a ``.csv`` file whose header holds no comma.
+_OTHER_SEPARATORS: Final = ";\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,39 +37,53 @@ class Table:
         columns: names, in order; for JSON Lines those of the first rows.
         text_columns: those that hold nothing but strings and nulls.
         rows: one dict a row, read as they are taken.
-        typed: whether the file itself fixes which columns hold text.
+        schema: the columns' Arrow types, where the file itself fixes them.
+        separator: what stands between the columns of a CSV or TSV file.
     """
 
     columns: list[str]
     text_columns: list[str]
     rows: Iterator[dict[str, Any]]
-    typed: bool = False
+    schema: Any = None
+    separator: str | None = None
 
 
 @contextmanager
-def open_table(source: str) -> Iterator[Table]:
+def open_table(
+    source: str, *, separator: str | None = None, encoding: str = UTF8, skip: int = 0
+) -> Iterator[Table]:
     """Open a table by its suffix, which is one of `TABLE_SUFFIXES`.
 
+    Args:
+        source: name of the file.
+        separator: between the columns of a CSV or TSV file; None takes the comma or the tab, and in a
+            ``.csv`` file whose header has no comma the semicolon or tab that it has.
+        encoding: of a text format, from `framelens.decoding.check_encoding`.
+        skip: rows at the beginning to leave out. They are read, but not all of them understood: meant
+            for rows that have been read before.
+
     Raises:
-        InputError: the file is empty, damaged, not UTF-8, or has no columns. Also raised inside the
-            ``with`` block, where a row is broken.
+        InputError: the file is empty, damaged, not in its encoding, or has no columns. Also raised inside
+            the ``with`` block, where a row is broken.
     """
     suffix = suffixes(source)[0]
-    if suffix == ".parquet":
-        with _open_parquet(source) as table:
-            yield table
-    else:
-        with open_bytes(source) as stream:
-            lines = text_lines(stream, source)
-            if suffix in _SEPARATORS:
-                yield _csv_table(lines, source, _SEPARATORS[suffix])
-            else:
-                yield _json_table(lines, source)
+    if suffix in TYPED_SUFFIXES:
+        with open_typed(source, suffix, skip) as typed:
+            _refuse_duplicates(typed.schema.names, source)
+            texts = [field.name for field in typed.schema if holds_text(field.type)]
+            yield Table(typed.schema.names, texts, typed.rows, typed.schema)
+        return
+    with open_bytes(source) as stream:
+        lines = text_lines(stream, source, encoding)
+        if suffix in _SEPARATORS:
+            yield _csv_table(lines, source, separator, skip)
+        else:
+            yield _json_table(lines, source, skip)
 
 
-def _json_table(lines: Iterable[str], source: str) -> Table:
-    rows = _json_rows(lines, source)
-    head = list(islice(rows, N_ROWS_LOOKED_AT))
+def _json_table(lines: Iterator[str], source: str, skip: int) -> Table:
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    head = list(_json_rows(islice(numbered, N_ROWS_LOOKED_AT), source))
     if not head:
         raise unusable(source, "one JSON object a line", "blank lines only", "leave it out")
     found: dict[str, set[type]] = {}
@@ -77,14 +91,13 @@ def _json_table(lines: Iterable[str], source: str) -> Table:
         for name, value in row.items():
             found.setdefault(name, set()).add(type(value))
     texts = [name for name, types in found.items() if str in types and types <= {str, type(None)}]
-    return Table(list(found), texts, chain(head, rows))
+    rest = islice(numbered, max(0, skip - len(head)), None)
+    return Table(list(found), texts, chain(head[skip:], _json_rows(rest, source)))
 
 
-def _json_rows(lines: Iterable[str], source: str) -> Iterator[dict[str, Any]]:
+def _json_rows(numbered: Iterable[tuple[int, str]], source: str) -> Iterator[dict[str, Any]]:
     advice = "mend the line; a JSON array becomes lines with: jq -c '.[]' OLD > NEW"
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in numbered:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -99,10 +112,15 @@ def _json_rows(lines: Iterable[str], source: str) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _csv_table(lines: Iterable[str], source: str, separator: str) -> Table:
+def _csv_table(lines: Iterator[str], source: str, separator: str | None, skip: int) -> Table:
     # The limit belongs to the whole process; it is only ever raised. The default refuses fields of
     # more than 128 KiB, which an article in HTML can be.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
+    usual = _SEPARATORS[suffixes(source)[0]]
+    if separator is None:
+        head = next(lines, "")
+        lines = chain([head], lines)
+        separator = _separator_of(head) if usual == "," else usual
     rows = _csv_rows(csv.reader(lines, delimiter=separator, strict=True), source)
     _, header = next(rows, (1, []))
     if not header:
@@ -110,9 +128,15 @@ def _csv_table(lines: Iterable[str], source: str, separator: str) -> Table:
     _refuse_duplicates(header, source)
     # Taken for a table of one column, the file would be labelled with its separators in the text.
     if len(header) == 1 and any(mark in header[0] for mark in ",;\t|" if mark != separator):
-        advice = "save it again with commas (.csv) or tabs (.tsv) between the columns"
+        advice = "name the separator, such as --delimiter ';', or save the file again with commas"
         raise unusable(source, f"columns separated by {separator!r}", f"one, {header[0]!r}", advice, line=1)
-    return Table(header, header, _csv_dicts(rows, header, source))
+    return Table(header, header, islice(_csv_dicts(rows, header, source), skip, None), separator=separator)
+
+
+def _separator_of(header: str) -> str:
+    """The comma, unless the header has none and has exactly one of the others that are usual."""
+    others = [mark for mark in _OTHER_SEPARATORS if mark in header]
+    return others[0] if "," not in header and len(others) == 1 else ","
 
 
 def _csv_rows(reader: Any, source: str) -> Iterator[tuple[int, list[str]]]:
@@ -141,54 +165,6 @@ def _csv_dicts(
             advice = "put fields that hold separators, quotes or line breaks in double quotes"
             raise unusable(source, expected, str(len(row)), advice, line=line)
         yield dict(zip(header, row, strict=True))
-
-
-@contextmanager
-def _open_parquet(source: str) -> Iterator[Table]:
-    try:
-        if Path(source).stat().st_size == 0:
-            raise unusable(source, "a Parquet file", "an empty one", "leave it out, or fetch it again")
-        # Buffered ahead, the whole file is in memory before its last row is read.
-        with pq.ParquetFile(source, pre_buffer=False) as file:
-            schema = file.schema_arrow
-            _refuse_duplicates(schema.names, source)
-            texts = [field.name for field in schema if _holds_text(field.type)]
-            yield Table(schema.names, texts, _parquet_rows(file, source), typed=True)
-    except (pa.ArrowException, OSError) as error:
-        advice = "fetch or write it again, or correct its suffix"
-        raise unusable(source, "a Parquet file", f"damaged or other data ({error})", advice) from error
-
-
-def _parquet_rows(file: Any, source: str) -> Iterator[dict[str, Any]]:
-    for batch in file.iter_batches(batch_size=_PARQUET_BATCH):
-        try:
-            columns = [_at_microseconds(column).to_pylist() for column in batch.columns]
-        except ValueError as error:
-            expected, advice = (
-                "strings in UTF-8 and times to the microsecond",
-                "write it again without the others",
-            )
-            raise unusable(source, expected, str(error), advice) from error
-        for values in zip(*columns, strict=True):
-            yield dict(zip(batch.schema.names, values, strict=True))
-
-
-def _at_microseconds(column: Any) -> Any:
-    """Times to the microsecond: what nanoseconds become in Python depends on whether pandas is there."""
-    kind = column.type
-    if not pa.types.is_temporal(kind) or getattr(kind, "unit", None) != "ns":
-        return column
-    if pa.types.is_timestamp(kind):
-        return column.cast(pa.timestamp("us", kind.tz), safe=False)
-    return column.cast(pa.time64("us") if pa.types.is_time(kind) else pa.duration("us"), safe=False)
-
-
-def _holds_text(kind: Any) -> bool:
-    """Whether an Arrow type is of strings; a column that is null throughout counts as one."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(test(kind) for test in tests)
 
 
 def _refuse_duplicates(names: Sequence[str], source: str) -> None:

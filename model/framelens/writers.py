@@ -42,14 +42,20 @@ __all__ = [
     "FORMATS",
     "OUTPUT_COLUMNS",
     "OUTPUT_SCHEMA",
+    "TABLE_FORMATS",
     "RowWriter",
     "check_output",
     "open_writer",
+    "output_format",
     "own_column",
+    "remove_temporaries",
     "replacing",
     "result_row",
+    "sync_folder",
 ]
 
+#: Suffixes of tables that are written.
+TABLE_FORMATS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _STDOUT = STDIN
 _PREFIX = "input_"
 _TEMPORARY = ".framelens-"
@@ -150,6 +156,7 @@ def open_writer(
     *,
     inputs: Iterable[str | Path] = (),
     columns: Iterable[str] = (),
+    schema: Any = None,
 ) -> Iterator[RowWriter]:
     """Open a result for writing.
 
@@ -165,6 +172,8 @@ def open_writer(
         columns: names of the inputs' own columns, as in `Record.columns`, where they are known. CSV
             and Parquet have these and those of the rows first written: for CSV of the first call, for
             Parquet of the first row group, which also fixes their types. JSON Lines has no such limit.
+        schema: Arrow schema of these columns, under the names that they are written by; fixes a Parquet
+            file's types from the start.
 
     Raises:
         InputError: see `check_output`.
@@ -180,9 +189,18 @@ def open_writer(
         else:
             stream = streams.enter_context(replacing(Path(name).resolve(), compression))
         with ExitStack() as stack:
-            writer = format_writer(kind, stream, name, own, stack)
+            writer = format_writer(kind, stream, name, own, stack, schema)
             yield writer
             writer.finish()
+
+
+def output_format(path: str | Path, format: str | None = None) -> str:  # noqa: A002
+    """Which of `FORMATS` an output has; see `open_writer`.
+
+    Raises:
+        InputError: the format is unknown or contradicts the suffix.
+    """
+    return _format_of(str(path), format)[0]
 
 
 def _free_target(name: str) -> Path:
@@ -257,5 +275,23 @@ def replacing(target: Path, compression: str = "") -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
+        sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder as durable as the files; Windows, which cannot, does so by itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what `replacing` leaves when its process is killed."""
+    for path in folder.glob(f"{_TEMPORARY}*.tmp"):
+        path.unlink(missing_ok=True)

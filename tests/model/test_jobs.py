@@ -278,9 +278,8 @@ def test_rows_of_a_table_stand_below_each_other(classifier: FramingClassifier, t
 
 
 BAD_OUTPUTS = [
-    ("folder", None, "got a folder"),
-    ("folder/", None, "got a folder"),
-    ("new/", None, "got a folder"),
+    ("folder", "csv", "parquet or jsonl"),
+    ("new/", "text", "parquet or jsonl"),
     ("missing/out.jsonl", None, "mkdir -p"),
     ("missing/out.svg", None, "mkdir -p"),
     ("out.docx", None, "got .docx"),

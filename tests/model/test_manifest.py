@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parents[1] / "data"
 FIELDS = [
-    "schema_version", "arguments", "model_digest", "label_order", "inputs", "records", "sentences", "labels",
-    "statuses", "truncated", "abstained", "wall_seconds", "sentences_per_second", "versions", "platform",
-    "processors",
+    "schema_version", "arguments", "model_digest", "label_order", "inputs", "skipped", "records", "sentences",
+    "labels", "statuses", "truncated", "abstained", "wall_seconds", "sentences_per_second", "versions",
+    "platform", "processors",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from framelens.decoding import MAX_RECORD_BYTES
 from framelens.errors import InputError
-from framelens.readers import InputKind, Record, check_inputs, input_kind, read_records
+from framelens.readers import InputKind, ReadOptions, Record, check_inputs, input_kind, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,8 +74,8 @@ def message(call: Callable[[], Any], source: str) -> str:
 
 def refused(source: str, **columns: str) -> str:
     """The message that the check and the reading agree on."""
-    checked = message(lambda: check_inputs([source], **columns), source)
-    read = message(lambda: list(read_records([source], **columns)), source)
+    checked = message(lambda: check_inputs([source], ReadOptions(**columns)), source)
+    read = message(lambda: list(read_records([source], ReadOptions(**columns))), source)
     assert checked == read
     return checked
 
@@ -135,7 +135,7 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_gives_one_record_a_row(tmp_path: Path, name: str) -> None:
     source = put(tmp_path, name, TABLES[name])
-    found = list(read_records([source], id_column="id"))
+    found = list(read_records([source], ReadOptions(id_column="id")))
     assert found == [Record(row["id"], row["text"], {"outlet": "Le Monde"}) for row in ROWS]
     unnamed = list(read_records([source]))
     assert [r.doc_id for r in unnamed] == [f"{source}:{i}" for i in range(len(ROWS))]
@@ -145,7 +145,7 @@ def test_a_table_gives_one_record_a_row(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_the_check_tells_kind_and_own_columns(tmp_path: Path, name: str) -> None:
     table, article = put(tmp_path, name, TABLES[name]), put(tmp_path, "a.txt", b"Text.")
-    first, second = check_inputs([article, table], id_column="id")
+    first, second = check_inputs([article, table], ReadOptions(id_column="id"))
     assert (first.source, first.kind, first.columns) == (article, InputKind.ARTICLE, ())
     assert (second.source, second.kind, second.columns) == (table, InputKind.TABLE, ("outlet",))
 
@@ -167,21 +167,21 @@ def test_the_only_column_of_strings_is_the_text(tmp_path: Path) -> None:
 
 def test_a_column_that_is_needed_otherwise_is_not_taken_for_the_text(tmp_path: Path) -> None:
     source = put(tmp_path, "a.csv", b"key,body,before\n7,B,A\n")
-    found = list(read_records([source], id_column="key", context_column="before"))
+    found = list(read_records([source], ReadOptions(id_column="key", context_column="before")))
     assert found == [Record("7", "B", {"before": "A"}, context="A")]
 
 
 def test_the_text_column_is_found_by_name_among_many(tmp_path: Path) -> None:
     source = put(tmp_path, "a.csv", b"title,text\nT,B\n")
     assert [r.text for r in read_records([source])] == ["B"]
-    assert [r.text for r in read_records([source], text_column="title")] == ["T"]
-    assert [r.columns for r in read_records([source], text_column="title")] == [{"text": "B"}]
+    assert [r.text for r in read_records([source], ReadOptions(text_column="title"))] == ["T"]
+    assert [r.columns for r in read_records([source], ReadOptions(text_column="title"))] == [{"text": "B"}]
 
 
 def test_context_is_read_and_may_be_null(tmp_path: Path) -> None:
     rows = [{"text": "A", "before": "Z"}, {"text": "B", "before": None}, {"text": "C"}]
     source = put(tmp_path, "a.jsonl", jsonl(*rows))
-    found = list(read_records([source], context_column="before"))
+    found = list(read_records([source], ReadOptions(context_column="before")))
     assert [(r.text, r.context, r.error) for r in found] == [
         ("A", "Z", None),
         ("B", None, None),
@@ -212,7 +212,7 @@ def test_records_that_lack_the_text_are_kept(tmp_path: Path) -> None:
 
 def test_context_that_is_no_text_is_an_error_of_its_record(tmp_path: Path) -> None:
     source = put(tmp_path, "a.jsonl", jsonl({"text": "A", "before": 3}, {"text": "B", "before": "A"}))
-    first, second = read_records([source], context_column="before")
+    first, second = read_records([source], ReadOptions(context_column="before"))
     assert first.error is not None
     assert "'before'" in first.error
     assert (second.error, second.context) == (None, "A")
@@ -228,7 +228,11 @@ def test_half_a_surrogate_pair_is_an_error_of_its_record(tmp_path: Path) -> None
 
 def test_an_id_may_be_a_number_and_a_missing_one_is_the_place(tmp_path: Path) -> None:
     source = put(tmp_path, "a.jsonl", jsonl({"id": 7, "text": "A"}, {"id": None, "text": "B"}, {"text": "C"}))
-    assert [r.doc_id for r in read_records([source], id_column="id")] == ["7", f"{source}:1", f"{source}:2"]
+    assert [r.doc_id for r in read_records([source], ReadOptions(id_column="id"))] == [
+        "7",
+        f"{source}:1",
+        f"{source}:2",
+    ]
 
 
 def test_blank_lines_are_no_records(tmp_path: Path) -> None:
@@ -460,9 +464,55 @@ def test_a_quote_left_open_does_not_read_the_whole_file(tmp_path: Path) -> None:
     assert "line 3: " in refused(source)
 
 
-@pytest.mark.parametrize("header", ["id;text", "text\tn", "text|n"])
+@pytest.mark.parametrize("header", ["text|n", "text;n\tm"])
 def test_another_separator_is_noticed(tmp_path: Path, header: str) -> None:
     assert "line 1" in refused(put(tmp_path, "a.csv", f"{header}\nx\n".encode()))
+
+
+@pytest.mark.parametrize("separator", ";\t")
+def test_the_header_tells_the_separator(tmp_path: Path, separator: str) -> None:
+    content = csv_bytes(["id", "text"], ["1", "A, B"], ["2", f"x{separator}y"], separator=separator)
+    source = put(tmp_path, "a.csv", content)
+    assert [(r.text, r.columns) for r in read_records([source])] == [
+        ("A, B", {"id": "1"}),
+        (f"x{separator}y", {"id": "2"}),
+    ]
+    assert check_inputs([source])[0].separator == separator
+
+
+def test_a_comma_in_the_header_is_the_separator(tmp_path: Path) -> None:
+    source = put(tmp_path, "a.csv", b"a;b,text\n1;2,A\n")
+    assert [(r.text, r.columns) for r in read_records([source])] == [("A", {"a;b": "1;2"})]
+
+
+def test_a_named_delimiter(tmp_path: Path) -> None:
+    source = put(tmp_path, "a.csv", b"text|n\nA, B|1\n")
+    (found,) = read_records([source], ReadOptions(delimiter="|"))
+    assert (found.text, found.columns) == ("A, B", {"n": "1"})
+    for bad in ("", "||", '"', "\n"):
+        with pytest.raises(InputError, match="one character"):
+            ReadOptions(delimiter=bad)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl"])
+def test_a_named_encoding(tmp_path: Path, name: str) -> None:
+    text = "Le président a parlé – “demain”."
+    content = {"a.txt": text, "a.csv": f"text\n{text}\n", "a.jsonl": f'{{"text": "{text}"}}\n'}[name]
+    source = put(tmp_path, name, content.encode("cp1252"))
+    assert "--encoding cp1252" in refused(source)
+    assert [r.text for r in read_records([source], ReadOptions(encoding="windows-1252"))] == [text]
+    broken = put(tmp_path, name, content.encode("cp1252") + b"\x81")
+    with pytest.raises(InputError, match="text in CP1252, got the byte 0x81"):
+        list(read_records([broken], ReadOptions(encoding="cp1252")))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("utf-16", "extends ASCII"), ("cp037", "extends ASCII"), ("klingon", "name of"), ("base64", "ASCII")],
+)
+def test_encodings_that_cannot_be(name: str, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        ReadOptions(encoding=name)
 
 
 def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from framelens.errors import InputError
 from framelens.labels import PROBABILITY_COLUMNS, CueKind, Label
 from framelens.prediction import Evidence, LabelledSentence, Prediction, Status
-from framelens.readers import read_records
+from framelens.readers import ReadOptions, read_records
 from framelens.writers import (
     OUTPUT_COLUMNS,
     OUTPUT_SCHEMA,
@@ -244,7 +244,9 @@ def test_a_row_group_of_long_texts_is_smaller(tmp_path: Path) -> None:
 def test_no_rows_give_a_table_with_its_columns(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, [], columns=["outlet", "text"])
     assert list(read_records([tmp_path / name])) == []
-    said = message(lambda: list(read_records([tmp_path / name], text_column="q")), str(tmp_path / name))
+    said = message(
+        lambda: list(read_records([tmp_path / name], ReadOptions(text_column="q"))), str(tmp_path / name)
+    )
     assert "'abstained', 'outlet', 'input_text'" in said
 
 
@@ -309,7 +311,7 @@ def test_parquet_refuses_objects_without_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_halves_of_surrogate_pairs_are_replaced(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, [row("a\ud83db", doc_id="caf\udce9", note="\ude00"), row("whole \U0001f600")])
-    found = list(read_records([tmp_path / name], id_column="doc_id"))
+    found = list(read_records([tmp_path / name], ReadOptions(id_column="doc_id")))
     assert [r.text for r in found] == ["a\ufffdb", "whole \U0001f600"]
     assert (found[0].doc_id, found[0].columns["note"]) == ("caf\ufffd", "\ufffd")
 
@@ -351,7 +353,7 @@ def test_json_lines_round_trip(
     path = tmp_path_factory.mktemp("trip") / name
     rows = [row(text, doc_id=f"{i}{text}", **columns) for i, text in enumerate(texts)]
     write(path, rows[:2], rows[2:])
-    found = list(read_records([path], id_column="doc_id"))
+    found = list(read_records([path], ReadOptions(id_column="doc_id")))
     assert [{"doc_id": r.doc_id, "text": r.text, **r.columns} for r in found] == rows
     own = [own_column(name) for name in columns]
     assert [list(r.columns)[len(OUTPUT_COLUMNS) - 2 :] for r in found] == [own] * len(rows)
@@ -369,7 +371,7 @@ def test_csv_round_trip(
     path = tmp_path_factory.mktemp("trip") / name
     rows = [row(text, doc_id=text, **columns) for text in texts]
     write(path, rows[:2], rows[2:])
-    found = list(read_records([path], id_column="doc_id"))
+    found = list(read_records([path], ReadOptions(id_column="doc_id")))
     assert [(r.doc_id, r.text) for r in found] == [(text, text) for text in texts]
     own = {own_column(name): value for name, value in columns.items()}
     assert [dict(list(r.columns.items())[len(OUTPUT_COLUMNS) - 2 :]) for r in found] == [own] * len(rows)
@@ -389,7 +391,7 @@ def test_parquet_round_trip(
     path = tmp_path_factory.mktemp("trip") / "out.parquet"
     rows = [row(text, doc_id=text, **{**columns, "tags": tags, "note": None}) for text in texts]
     write(path, rows[:2], rows[2:])
-    found = list(read_records([path], id_column="doc_id"))
+    found = list(read_records([path], ReadOptions(id_column="doc_id")))
     assert [{"doc_id": r.doc_id, "text": r.text, **r.columns} for r in found] == rows
 
 

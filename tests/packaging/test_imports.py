@@ -15,6 +15,7 @@ PUBLIC = {
     "FramelensError",
     "FramingClassifier",
     "InputError",
+    "JobError",
     "Label",
     "LabelledDocument",
     "LabelledSentence",
@@ -25,6 +26,7 @@ PUBLIC = {
     "Profile",
     "Status",
     "__version__",
+    "label_dataset",
 }
 HEAVY = ("torch", "transformers", "onnxruntime", "numpy", "pyarrow", "tokenizers", "nupunkt", "sklearn")
 

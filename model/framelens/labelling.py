@@ -1,0 +1,79 @@
+"""What ``framelens label`` does once its options are known: in shards or not, and with how many workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from framelens.bundle import find_bundle
+from framelens.corpus_job import run_corpus
+from framelens.jobs import check_job, run_job
+from framelens.workers import Crew, ModelSettings, available_cores
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from framelens.corpus import Counts
+    from framelens.jobs import LabelJob
+
+__all__ = ["run_label"]
+
+#: Memory of each worker for sentences that may come again.
+CACHE_BYTES: Final = 128 * 2**20
+#: Texts that a worker reads ahead of the model, so that its batches hold texts of one length.
+_LOOKAHEAD: Final = 2048
+#: Bytes of text from which starting workers costs less than it saves.
+_WORTH_WORKERS: Final = 400_000
+
+
+def run_label(
+    job: LabelJob,
+    *,
+    model: str,
+    options: dict[str, Any],
+    workers: int | None,
+    dedupe: bool,
+    out: Console,
+    err: Console,
+) -> tuple[Counts, bool]:
+    """Run a job.
+
+    Args:
+        job: what to do.
+        model: ``bundled``, a folder, or a hub id.
+        options: backend, precision, device, threads and abstain_below, as
+            `FramingClassifier.from_pretrained` takes them.
+        workers: processes; None takes as many as there are cores and work.
+        dedupe: whether sentences that have been labelled are remembered for longer than a window.
+        out: where a rendering for the terminal goes.
+        err: where progress goes.
+
+    Returns:
+        What was met, and whether it had all been done before.
+
+    Raises:
+        FramelensError: an input, the output or the model cannot be used.
+    """
+    cache: dict[str, Any] = {"cache_bytes": CACHE_BYTES if dedupe else 0}
+    # Whether a label's last digits hang on what it is computed with, only the ONNX graph has been tested.
+    forgetful = (options["backend"], options["device"]) != ("onnx", "cpu")
+    # One thread a process is quickest, and adds up in one order whatever the machine.
+    single = options | cache | {"threads": options["threads"] or 1, "lookahead": _LOOKAHEAD}
+    settings = ModelSettings(model, single, forgetful)
+    if job.in_shards:
+        outcome = run_corpus(job, settings, err, workers=workers)
+        return outcome.counts, outcome.had_been_done
+    # Loading the model takes longest, so a mistake in the names is told first.
+    prepared = check_job(job)
+    if workers is None:
+        alone = options["threads"] is not None or options["device"] != "cpu"
+        workers = 1 if alone or prepared.weight < _WORTH_WORKERS else available_cores()
+    told = {"model": model, "workers": workers, "dedupe": dedupe} | options
+    if workers == 1:
+        from framelens.classifier import FramingClassifier
+
+        classifier = FramingClassifier.from_pretrained(model, **options, **cache)
+        return run_job(job, classifier, out, err, told), False
+    digest = find_bundle(model).digest
+    with Crew(replace(settings, digest=digest), workers) as crew:
+        return run_job(job, crew, out, err, told, digest), False
