@@ -59,7 +59,7 @@ def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, A
         "reports": {name: _summary(report) for name, report in reports.items()},
     }
     recipe = Recipe.model_validate_json((run_dir / "recipe.json").read_bytes())
-    _write(bundle / "quality.json", json.dumps(quality, indent=2, ensure_ascii=False))
+    _write(bundle / "quality.json", json.dumps(quality, indent=1, ensure_ascii=False))
     _write(bundle / "model_card.md", "\n".join(_card(quality, recipe, reports)))
 
 
@@ -108,21 +108,24 @@ def _write(path: Path, text: str) -> None:
 
 
 def _summary(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a report without its curves, which would be most of the file."""
+    """The headline figures of a report; the whole of it is many times as large as all else."""
     origin = report["provenance"]
     return {
         **{key: origin[key] for key in ("created", "code", "seed", "n_resamples", "machine", "versions")},
         "shared_articles": report["shared_articles"],
         "data": {key: value for key, value in report["data"].items() if key != "name"},
-        "systems": [_without_curves(system) for system in report["systems"]],
-        "differences": report["differences"],
+        "systems": [
+            {"name": system["name"], "subsets": [_brief(subset) for subset in system["subsets"]]}
+            for system in report["systems"]
+        ],
     }
 
 
-def _without_curves(part: Any) -> Any:
-    if isinstance(part, dict):
-        return {key: _without_curves(value) for key, value in part.items() if key not in _CURVES}
-    return [_without_curves(value) for value in part] if isinstance(part, list) else part
+def _brief(subset: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: subset[key] for key in _SUBSET_KEYS},
+        "labels": [{key: entry[key] for key in ("label", "n_gold", "f1")} for entry in subset["labels"]],
+    }
 
 
 def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]) -> Iterable[str]:
@@ -166,7 +169,7 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
     yield from _parity_section(quality)
 
 
-_CURVES = ("reliability", "curve")
+_SUBSET_KEYS = ("subset", "n_sentences", "n_articles", "n_refused", "macro_f1", "accuracy", "mcc")
 _LABEL_KEYS = ("state_media_framing", "independent_reporting", "hedged_claim")
 
 
