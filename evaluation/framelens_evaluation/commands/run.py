@@ -34,9 +34,18 @@ Examples:
 
     framelens-eval run predictions.csv --data test.jsonl --train train.jsonl
 
-DATA has one JSON object a line: text, label (null where the codebook does not apply), article, stratum, and
-where they are known id, context, cue, outlet_id, rule, sure, source, side, country, date,
-inclusion_probability. A map is a JSON object such as {"propaganda": "state_media_framing", ...}.
+DATA has one JSON object a line, or is a table (.csv, .tsv, .parquet), with these fields:
+
+    {"text": "The kiln reportedly cracked.", "label": "hedged_claim", "article": "courier-17"}
+
+**text, label, article** are needed. label is null where the codebook does not apply; article is what the
+intervals resample. **stratum** is `natural` for sentences that were drawn at random, and anything else
+where certain ones were looked for. **cue** is the deciding words, or their [start, end) characters.
+**outlet_id** (or outlet), **country, side, source, date** (2024-03-12), **rule** (S1, S2, H1, H2, I) and
+**sure** (1 or 0) make slices; **context** is the sentences before; **id** joins a file of predictions;
+**inclusion_probability** (how likely the sentence was to be drawn) adds figures for the whole population.
+
+A map is a JSON object of a foreign model's labels to ours: {"propaganda": "state_media_framing", ...}.
 """
 
 
@@ -76,7 +85,7 @@ def run(
     from framelens_evaluation.inputs.dataset import read_gold
     from framelens_evaluation.inputs.systems import open_system, read_label_map
     from framelens_evaluation.reporting.output import write_outputs
-    from framelens_evaluation.run.document import headline, run_document
+    from framelens_evaluation.run.document import headline, run_document, warnings
     from framelens_evaluation.run.evaluate import evaluate
 
     names = _baseline_names(baseline)
@@ -103,6 +112,8 @@ def run(
         tell("drawing the report")
         written = write_outputs(found.report, run_document(found), output)
     typer.echo(headline(found.report))
+    for warning in warnings(found.report):
+        typer.echo(f"mind: {warning}".replace("**", ""))
     typer.echo(f"report: {written}")
 
 

@@ -41,6 +41,10 @@ def write_outputs(result: BaseModel, document: Document, folder: Path) -> Path:
     }
     texts |= {folder / "figures" / f"{figure.name}.svg": figure.svg + "\n" for figure in document.figures}
     try:
+        # A report that was here before may have had figures that this one has not.
+        for old in (folder / "figures").glob("*.svg"):
+            if old not in texts:
+                old.unlink()
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

@@ -21,12 +21,28 @@ if TYPE_CHECKING:
     from framelens_evaluation.statistics.bootstrap import Interval
     from framelens_evaluation.statistics.conformal import Conformal
 
-__all__ = ["headline", "run_document"]
+__all__ = ["headline", "run_document", "warnings"]
 
 
 def headline(report: Report) -> str:
     """Macro-F1 of every system on all sentences, one a line."""
     return "\n".join(f"{system.name}: macro-F1 {system.subsets[0].macro_f1}" for system in report.systems)
+
+
+def warnings(report: Report) -> list[str]:
+    """What makes the figures other than they seem, in sentences; none is the rule."""
+    found = []
+    if report.shared_articles:
+        found.append(
+            f"{report.shared_articles:,} articles stand in both the data and the training file: "
+            "**these make the scores too good.**"
+        )
+    if report.shared_sentences:
+        found.append(
+            f"{report.shared_sentences:,} of the {report.data.n_labelled:,} sentences stand in the training "
+            "file too: **these make the scores too good.**"
+        )
+    return [*found, *(f"left out: {reason}" for reason in report.left_out)]
 
 
 def run_document(found: Evaluation) -> Document:
@@ -65,7 +81,9 @@ def _lead(report: Report) -> str:
 
 def _key_figures(report: Report) -> tuple[tuple[str, str], ...]:
     first = report.systems[0]
-    shown = [
+    right = first.subsets[0].accuracy.value
+    shown = [] if right is None else [(f"{1 - right:.1%}", "of all sentences labelled wrongly or not at all")]
+    shown += [
         (str(part.macro_f1), f"macro-F1, {part.subset} (n = {part.n_sentences:,})")
         for part in first.subsets
         if part.macro_f1.value is not None and part.subset != "seen outlets"
@@ -79,24 +97,7 @@ def _key_figures(report: Report) -> tuple[tuple[str, str], ...]:
 
 
 def _scores(report: Report) -> Section:
-    blocks: list[Block] = []
-    if report.shared_articles:
-        blocks.append(
-            Callout(
-                f"{report.shared_articles:,} articles stand in both the data and the training file: "
-                "**these make the scores too good.**",
-                "bad",
-            )
-        )
-    if report.shared_sentences:
-        blocks.append(
-            Callout(
-                f"{report.shared_sentences:,} of the {report.data.n_labelled:,} sentences stand in the "
-                "training file too: **these make the scores too good.**",
-                "bad",
-            )
-        )
-    blocks += [Callout(f"Left out: {reason}") for reason in report.left_out]
+    blocks: list[Block] = [Callout(warning, "bad") for warning in warnings(report)]
     blocks += [
         Callout(gap.in_words, _tone(gap.macro_f1)) for gap in report.differences if gap.subset == "all"
     ]
@@ -106,7 +107,8 @@ def _scores(report: Report) -> Section:
             Text(
                 "A set in which rare labels were looked for is not the world: `natural` holds only what was "
                 "drawn at random. `unseen outlets` stand in no training file. A sentence that a system "
-                "refuses to label counts as missed."
+                "refuses to label counts as missed. MCC is the correlation of given and gold labels: 0 by "
+                "chance, 1 where all are right."
             )
         )
     rows = [
@@ -197,7 +199,8 @@ def _probabilities(report: Report) -> list[Section]:
             f"model with the same probabilities would get {perfect} at this n, so not all of it is the "
             "model's fault. "
             f"Debiased, it is {_plain(calibration.ece_debiased)}; the debiased root mean squared gap, which "
-            f"has an interval, is {calibration.rms_error}."
+            f"has an interval, is {calibration.rms_error}. Log loss and Brier score are lower for better "
+            "probabilities."
         )
         blocks.insert(0, Text(text))
     if figure is not None:

@@ -219,8 +219,9 @@ def _subsets(
     natural = np.array([row.stratum == "natural" for row in rows])
     found: list[tuple[Subset, npt.NDArray[np.bool_], FloatArray | None]] = [
         ("all", everything, None),
-        ("natural", natural, None),
     ]
+    if natural.any():
+        found.append(("natural", natural, None))
     drawn = [row.inclusion_probability for row in rows]
     known_draws = [probability for probability in drawn if probability is not None]
     if len(known_draws) == len(rows):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["confusion_figure", "reliability_figure", "risk_figure", "score_figure"]
 
+#: Sentences below which a curve is not drawn.
+_FEWEST = 20
 _GIVEN = (*(LABEL_NAMES[label] for label in LABELS), "no label")
 
 
@@ -51,7 +53,7 @@ def score_figure(report: Report) -> Figure:
             axes.axvline(report.judge_ceiling.value, color=INK, linestyle=":", label="judge against judge")
         axes.set_yticks(range(len(systems)), [system.name for system in systems])
         axes.set_ylim(len(systems) - 0.4, -0.6)
-        axes.set_xlim(0, 1)
+        axes.set_xlim(0, 1.02)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("macro-F1, 95 % interval")
         figure.legend(loc="outside upper left", ncols=min(4, len(names) + 1))
@@ -154,7 +156,9 @@ def risk_figure(report: Report) -> Figure | None:
     title = "Risk against coverage"
     with drawing(7.2, 3.2) as (figure, axes):
         for at, (system, selective) in enumerate(curves):
-            coverage, risk = zip(*selective.curve, strict=True)
+            # The share of a handful of sentences is noise; the last point stays, whatever n is.
+            stable = [point for point in selective.curve if point[0] * selective.n_sentences >= _FEWEST]
+            coverage, risk = zip(*(stable or selective.curve[-1:]), strict=True)
             axes.plot(
                 coverage,
                 risk,
@@ -174,7 +178,20 @@ def risk_figure(report: Report) -> Figure | None:
         description = f"One line a system, rising to its error rate on everything it labels. {ends}."
         svg = to_svg(figure, title, description)
     caption = (
-        "Leaving out the sentences that a system is least sure of lowers its error rate; a line that "
-        "falls steeply to the left knows where it is wrong."
+        "A system that knows where it is wrong errs less on the sentences that it is surest of: its line "
+        f"falls to the left. {_fall(report.systems[0])}"
     )
     return Figure("risk-coverage", svg, title, description, caption)
+
+
+def _fall(system: SystemResult) -> str:
+    """Whether the system's line does fall."""
+    selective, everything = system.subsets[0].selective, system.subsets[0].accuracy.value
+    half = selective.at[-1] if selective is not None and selective.at else None
+    if half is None or half.accuracy.value is None or everything is None:
+        return ""
+    says = "more often right" if half.accuracy.value > everything else "**no more often** right"
+    return (
+        f"On the surest {half.nominal:.0%}, {system.name} is {says}: {half.accuracy.value:.1%}, against "
+        f"{everything:.1%} of all."
+    )
