@@ -132,7 +132,7 @@ def read_converted(task: Task, folder: Path) -> BenchData:
         entries = [(at, json.loads(line)) for at, line in enumerate(lines, start=1) if line.strip()]
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise InputError(f"{path} cannot be read as gzipped JSON lines: {error}") from error
-    source = Source(role=task.name, name=str(path), sha256=hashlib.sha256(content).hexdigest())
+    source = Source(role=task.name, name=path.name, sha256=hashlib.sha256(content).hexdigest())
     return build_data(task, (_fields(task, entry, f"{path}:{at}") for at, entry in entries), (source,))
 
 

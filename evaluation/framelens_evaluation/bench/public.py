@@ -64,7 +64,7 @@ def read_public(task: Task, folder: Path) -> BenchData:
         fields += [(text, label, split, group) for text, label, group in rows]
         sources.append(
             Source(
-                role=task.name, name=str(path), sha256=hashlib.sha256(content).hexdigest(), described=split
+                role=task.name, name=path.name, sha256=hashlib.sha256(content).hexdigest(), described=split
             )
         )
     return build_data(task, fields, tuple(sources))
