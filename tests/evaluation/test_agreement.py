@@ -352,6 +352,7 @@ def test_the_command_reads_judges_files(monkeypatch, capsys, files: Path) -> Non
     assert "seal slept" in (folder / "report.html").read_text(encoding="utf-8")
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert "seal slept" not in text
+    assert "## Disagreements\n\nThe sentences stand on the page alone." in text
     assert "two invented judges" in text
     assert "agrees with the judges **more**" in text
     assert read_judge_ceiling(folder / "report.json") == report.ceiling.macro_f1
@@ -378,4 +379,7 @@ def test_a_file_that_is_no_report_gives_no_ceiling(tmp_path: Path) -> None:
 
 def test_help_teaches(monkeypatch, capsys) -> None:
     assert call(monkeypatch, "--help") == 0
-    assert "one judge against another" in " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "one judge against another" in shown
+    for row in ("s1,ann,state_media_framing", "id,label", "s2,independent_reporting", "s2 hedged 0"):
+        assert row in shown

@@ -15,11 +15,12 @@ from framelens import LABELS, InputError, Label
 from framelens_evaluation import cli
 from framelens_evaluation.audit.audit import questions, run_audit
 from framelens_evaluation.audit.material import read_material, select_checks
-from framelens_evaluation.audit.pages import audit_document, group_table
-from framelens_evaluation.audit.result import AuditResult
+from framelens_evaluation.audit.pages import audit_document, grade_line, group_table
+from framelens_evaluation.audit.result import AuditResult, grade_of
 from framelens_evaluation.audit.state_pages import symmetry_line
 from framelens_evaluation.inputs import systems
 from framelens_evaluation.inputs.systems import Answers
+from framelens_evaluation.reporting.document import Examples
 from framelens_evaluation.reporting.html import render_html
 from framelens_evaluation.reporting.markdown import render_markdown
 from framelens_evaluation.statistics.bootstrap import Resampling
@@ -253,6 +254,66 @@ def test_the_page_shows_states_checks_and_failures(knows_north_korea: AuditResul
     assert table.splitlines()[0].split() == ["failure", "rate", "INV"]
 
 
+def examples_of(result: AuditResult):
+    section = next(each for each in audit_document(result).sections if each.title == "Failures")
+    return next(block for block in section.blocks if isinstance(block, Examples)).items
+
+
+def test_a_failure_names_its_labels_as_what_they_are() -> None:
+    def rule(text: str) -> int:
+        return HEDGED if "(Reuters)" in text else STATE if "North Korea" in text else PLAIN
+
+    seen = {}
+    for item in examples_of(audit(rule, "A5", "L2", "H1", "H6", "S2")):
+        seen.setdefault(item.facts["check"], item)
+    labels = {name: {*item.facts} - {"check", "capability"} for name, item in seen.items()}
+    assert labels == {
+        "H1-MFT": {"expected", "given"},
+        "H6-DIR": {"before", "after", "expected"},
+        "A5-INV": {"before", "after"},
+        "S2-INV": {"most states", "this state"},
+    }
+    credit = seen["A5-INV"]
+    assert (credit.facts["before"], credit.facts["after"]) == ("independent", "hedged")
+    assert "(Reuters)" in credit.text
+    unchanged = credit.note.split("before: ")[1].split(" · ")[0]
+    assert "(Reuters)" not in unchanged
+    assert rule(unchanged) == PLAIN
+    state = seen["S2-INV"]
+    assert (state.facts["most states"], state.facts["this state"]) == ("independent", "state framing")
+    usual = state.note.split("as of most states: ")[1].split(" · ")[0]
+    assert usual != state.text
+    assert rule(usual) == PLAIN
+
+
+def test_failures_of_checks_that_pass_leave_no_empty_section() -> None:
+    first = next(row.text for row in MATERIAL.sentences if row.check == "L2-MFT")
+    result = audit(lambda text: HEDGED if text == first else PLAIN, "L2")
+    assert (result.checks[0].grade, result.checks[0].n_failed) == ("pass", 1)
+    text = render_markdown(audit_document(result))
+    assert "## Failures\n\nThe sentences stand on the page alone." in text
+
+
+def test_a_row_says_that_one_state_alone_makes_it_fail() -> None:
+    result = audit(lambda text: STATE if "Xinhua" in text else by_two_words(text), "S3", "S4")
+    found = check(result, "S3-INV")
+    assert grade_of(found.failure_rate, found.bar) != found.grade == "fail"
+    row = next(
+        line
+        for line in render_markdown(audit_document(result)).splitlines()
+        if line.startswith("| S3-INV") and "fail" in line
+    )
+    assert "not by its rate but by one state: China moved by +" in row
+    assert grade_line(result) == "1 pass, 0 to mind, 1 fail: S3"
+
+
+def test_the_first_section_says_what_is_asked_and_when_it_passes(blind: AuditResult) -> None:
+    text = render_markdown(audit_document(blind))
+    first = text.split("## ")[1]
+    for word in ("MFT", "DIR", "INV", "10 %", "INV 5 %", "states 2 %", "to mind"):
+        assert word in first
+
+
 def test_questions_are_all_that_is_asked(blind: AuditResult) -> None:
     asked = questions(HOW, select_checks(MATERIAL.checks, ["S"]))
     assert len(asked) == len(set(asked)) == blind.n_sentences
@@ -289,7 +350,8 @@ def test_audit_writes_a_report(monkeypatch, capsys, tmp_path: Path) -> None:
     shown = capsys.readouterr()
     assert code == 0
     assert "both sides" in shown.out
-    assert "symmetry: label flips 0.000" in shown.out
+    assert "2 pass, 0 to mind, 1 fail: B2" in shown.out
+    assert "symmetry: label flips 0.0 %" in shown.out
     assert str(folder / "report.html") in shown.out.replace("\n", "")
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert [each["id"] for each in report["checks"]] == ["B1-MFT", "B2-DIR", "S4-INV"]
@@ -307,7 +369,7 @@ def test_cases_labelled_elsewhere_can_be_audited(monkeypatch, capsys, tmp_path: 
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     assert call(monkeypatch, "audit", answers, "--only", "L", "-o", tmp_path / "out") == 0
     shown = capsys.readouterr().out
-    assert re.search(r"hedge look-alikes +0\.000 \[0\.000, 0\.\d+\]", shown)
+    assert re.search(r"hedge look-alikes +0\.0 % \[0\.0, \d+\.\d\]", shown)
     # Without another sentence of the audit, the file is no answer to it.
     assert call(monkeypatch, "audit", answers, "--only", "B", "-o", tmp_path / "out") == 2
     assert "has no prediction for the sentence" in " ".join(capsys.readouterr().err.split())

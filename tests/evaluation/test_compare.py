@@ -123,15 +123,15 @@ def test_wins_add_up(compared, codes) -> None:
 
 def test_the_verdict_claims_no_more_than_was_found(compared) -> None:
     same, apart, _ = compared.result.pairs
-    assert "cannot be told apart" in verdict(same)
-    assert "no proof" in verdict(same)
-    assert "good_one is **better** than bad & 50%" in verdict(apart)
+    assert "cannot be told apart" in verdict(same, 5)
+    assert "no proof" in verdict(same, 5)
+    assert "good_one is **better** than bad & 50%" in verdict(apart, 5)
 
 
 def test_the_verdict_turns_with_the_order(codes, gold) -> None:
     systems = [("b", Told("b", noisy(codes, 0.4, 4))), ("a", Told("a", noisy(codes, 0.85, 2)))]
     result = compare_systems(systems, gold, n_resamples=N).result
-    assert "b is **worse** than a" in verdict(result.pairs[0])
+    assert "b is **worse** than a" in verdict(result.pairs[0], 5)
 
 
 def test_an_interval_without_zero_is_not_enough(codes, gold) -> None:
@@ -141,7 +141,7 @@ def test_an_interval_without_zero_is_not_enough(codes, gold) -> None:
     gap = found.result.pairs[0].difference("macro_f1")
     assert not gap.difference.includes_zero
     assert not gap.told_apart
-    assert "p is not below 0.05" in verdict(found.result.pairs[0])
+    assert "p is not below 0.05" in verdict(found.result.pairs[0], 5)
     assert "shuffles are too few" in render_markdown(comparison_document(found))
 
 
@@ -204,7 +204,7 @@ def test_one_article_or_one_label_gives_no_answer_rather_than_a_wrong_one(codes)
 
     one_article = of(n_labels=3, n_articles=1)
     assert one_article.difference("macro_f1").p_value is None
-    assert "cannot be compared" in verdict(one_article)
+    assert "cannot be compared" in verdict(one_article, 5)
     one_label = of(n_labels=1, n_articles=10)
     assert one_label.difference(MEASURES[3]).difference.value is None
     assert one_label.difference("macro_f1").told_apart
@@ -233,6 +233,22 @@ def test_shared_articles_are_warned_of(codes, gold, train) -> None:
     same = compare_systems(systems, gold, train=gold, n_resamples=10)
     assert same.result.shared_articles == 100
     assert "stand in the training sentences too" in render_markdown(comparison_document(same))
+
+
+def test_sentences_under_other_article_names_are_warned_of(codes, gold) -> None:
+    systems = [("a", Told("a", codes)), ("b", Told("b", codes))]
+    rows = [
+        row.model_copy(update={"article": f"other {at}", "text": row.text.upper().replace(" ", "  ")})
+        for at, row in enumerate(gold.sentences[:7])
+    ]
+    renamed = GoldSet("renamed.jsonl", "d" * 64, tuple(rows))
+    found = compare_systems(systems, gold, train=renamed, n_resamples=10)
+    assert (found.result.shared_articles, found.result.shared_sentences) == (0, 7)
+    text = render_markdown(comparison_document(found))
+    assert "7 of the 300 sentences stand in the training sentences too" in text
+    without = compare_systems(systems, gold, n_resamples=10)
+    assert without.result.shared_sentences is None
+    assert "training sentences too" not in render_markdown(comparison_document(without))
 
 
 def test_the_page_shows_sentences_with_evidence_and_the_markdown_none(codes, gold, tmp_path: Path) -> None:
@@ -339,8 +355,11 @@ def test_the_command_compares_files_and_a_baseline(monkeypatch, capsys, files: P
         "--name", "most", "--resamples", 300, "-o", folder,
         "--note", "invented labels",
     )  # fmt: skip
-    shown = capsys.readouterr().out
+    captured = capsys.readouterr()
+    shown = captured.out
     assert code == 0
+    assert "after correction over 10 tests" in shown
+    assert "100 articles and 300 of the 300 sentences stand in the training" in captured.err
     assert "ours: macro-F1 0." in shown
     assert "ours is better than most" in shown
     assert "report.html" in shown

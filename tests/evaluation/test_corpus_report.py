@@ -237,7 +237,7 @@ def test_sentences_of_their_own_ask_for_their_articles(tmp_path: Path) -> None:
 
 
 def test_nothing_labelled(tmp_path: Path) -> None:
-    broken = {"status": Status.ERROR, "error": "expected text", "outlet": "Post", "date": "x"}
+    broken = {"status": Status.ERROR, "error": "expected text", "outlet": "Post", "date": "2024-01-02"}
     rows = [row("a", at, None, "", **broken) for at in range(3)]
     written = measure(write(tmp_path / "x.parquet", rows), tmp_path / "out", by=("outlet",), over="day")
     assert written.report.counts.labelled == 0
@@ -257,10 +257,30 @@ def test_one_label_only(tmp_path: Path) -> None:
 
 def test_no_date_at_all(tmp_path: Path) -> None:
     rows = [row("a", 0, PLAIN, date=None), row("b", 0, PLAIN, date="")]
+    with pytest.raises(InputError, match=r"column 'date' \(--date-column\): every date is empty"):
+        measure(write(tmp_path / "x.parquet", rows), tmp_path / "out", over="month")
+    rows = [row("a", at, PLAIN, date="12/03/2024") for at in range(3)]
+    with pytest.raises(InputError, match="3 of 3 dates could not be read, such as '12/03/2024'; write them"):
+        measure(write(tmp_path / "y.parquet", rows), tmp_path / "out", over="month")
+
+
+def test_dates_of_sentences_without_a_label_alone(tmp_path: Path) -> None:
+    rows = [row("a", 0, PLAIN, date=None), row("b", 0, None, date="2024-01-02")]
     written = measure(write(tmp_path / "x.parquet", rows), tmp_path / "out", over="month")
     assert written.report.timeline is not None
-    assert (written.report.timeline.periods, written.report.timeline.without_date) == ((), 2)
+    assert (written.report.timeline.periods, written.report.timeline.without_date) == ((), 1)
     assert "that can be read" in page_of(written)
+
+
+@pytest.mark.parametrize("by", [("--by", "outlet", "--by", "month"), ("--by", "outlet, month")])
+def test_columns_may_be_given_again_or_with_commas(tmp_path: Path, monkeypatch, by: tuple[str, ...]) -> None:
+    rows = [row(f"d{at}", 0, PLAIN, outlet="Post", month="May") for at in range(3)]
+    table, folder = write(tmp_path / "x.parquet", rows), tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["framelens-eval", "corpus", str(table), *by, "-o", str(folder)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["by"] == ["outlet", "month"]
 
 
 def test_labels_of_others_are_told(tmp_path: Path) -> None:
@@ -287,8 +307,8 @@ def test_an_empty_label_is_none(tmp_path: Path, kind: str) -> None:
 def test_nothing_of_the_corpus_is_markup(check_page, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
     rows = [
-        row(hostile, 0, STATE, hostile, [(0, 8, CueKind.STATE)], outlet=hostile, date="<svg>")
-        for _ in range(2)
+        row(hostile, 0, STATE, hostile, [(0, 8, CueKind.STATE)], outlet=hostile, date=date)
+        for date in ("<svg>", "2024-01-02")
     ]
     written = measure(
         write(tmp_path / "x.parquet", rows), tmp_path / "out", by=("outlet",), over="day", title=hostile
@@ -473,6 +493,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ]:
         with pytest.raises(InputError, match=message):
             measure(tmp_path / name, tmp_path / "out")
+    (tmp_path / "corpus.csv").write_text("id,text\n1,The ferry left.\n", encoding="utf-8")
+    with pytest.raises(InputError, match="run framelens label first"):
+        measure(tmp_path / "corpus.csv", tmp_path / "out")
     with pytest.raises(InputError, match="at least one"):
         find_files(())
 
@@ -491,6 +514,7 @@ def test_the_command(labelled: Path, tmp_path: Path, monkeypatch, capsys) -> Non
         cli.main()
     shown = capsys.readouterr()
     assert not ended.value.code
+    assert "mind: 1 of 9 dates could not be read, such as '02/11/24'; write them as" in shown.err
     assert "8 labelled of 10 rows" in shown.out
     assert "independent_reporting: 50.0 % [" in shown.out
     assert f"report: {folder / 'report.html'}" in shown.out

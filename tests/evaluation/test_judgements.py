@@ -79,6 +79,36 @@ def test_a_tsv_with_a_header_is_a_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ann.csv", "id,label\nt1,State framing\nt2,H1\n"),
+        ("ann.tsv", "item\trule\tsure\tcue\nt1\tS1\t1\tglorious\nt2\tH1\t\t\n"),
+        (
+            "ann.jsonl",
+            '{"id": "t1", "label": "state_media_framing"}\n{"id": "t2", "label": "hedged_claim"}\n',
+        ),
+        ("ann.tsv", "t1\tSTATE_MEDIA_FRAMING\t1\nt2\thedged\n"),
+        ("ann.tsv", "t1\tstate framing\t\tlabel\nt2\thedged_claim\t0\titem\n"),
+        ("ann.txt", "t1\tS2\nt2\tHedged\n"),
+    ],
+)
+def test_a_file_without_judges_is_the_judge_it_is_named_after(tmp_path: Path, name: str, text: str) -> None:
+    other = written(tmp_path / "ben.csv", "item,label\nt1,independent\nt2,X\n")
+    found = read_judgements([written(tmp_path / name, text), other])
+    assert found.judges == ("ann", "ben")
+    assert [item.id for item in found.items] == ["t1", "t2"]
+    assert found.labels.tolist() == [[STATE, PLAIN], [HEDGED, NO_LABEL]]
+
+
+@pytest.mark.parametrize("first", ["state framing", "independent_reporting", "X", "", "H2"])
+def test_a_first_judgement_is_no_header(tmp_path: Path, first: str) -> None:
+    """Whatever a judge said first, the first sentence is counted."""
+    ann = written(tmp_path / "ann.tsv", f"t1\t{first}\nt2\tI\n")
+    ben = written(tmp_path / "ben.tsv", "t1\tI\nt2\tI\n")
+    assert [item.id for item in read_judgements([ann, ben]).items] == ["t1", "t2"]
+
+
+@pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("a.csv", "item,judge,label\n1,a,S1\n1,a,S1\n", "judged the item '1' before"),
@@ -88,10 +118,13 @@ def test_a_tsv_with_a_header_is_a_table(tmp_path: Path) -> None:
         ("a.csv", "item,judge,label\n,a,S1\n", "no item"),
         ("a.csv", "item,judge,label,sure\n1,a,S1,perhaps\n", "sure as 1 or 0"),
         ("a.csv", "item,judge,label,article\n1,a,S1,x\n1,b,S1,y\n", "two values of article"),
-        ("a.csv", "item,label\n1,S1\n", "expected the columns"),
+        ("a.csv", "item,label\n1,S1\n", "two judges or more, got a"),
+        ("a.csv", "item,label\n1,S1\n1,S2\n", "several judges needs the column judge"),
+        ("a.csv", "1,S1\n2,S1\n", "expected the columns item .*without a header must be tab-separated"),
+        ("a.tsv", "name\tverdict\nt1\tS1\n", "line 1: column 2: expected a label .*a header would"),
         ("a.csv", "item,judge,label\n1,a,S1\n", "two judges or more, got a"),
-        ("a.tsv", "t1\tS1\t1\tcue\nt2\n", "line 2: expected item, rule"),
-        ("a.tsv", "t1\tS1\t1\tcue\nt2\tS9\n", "line 2: expected a label among"),
+        ("a.tsv", "t1\tS1\t1\tcue\nt2\n", "line 2: expected item, rule or label"),
+        ("a.tsv", "t1\tS1\t1\tcue\nt2\tS9\n", "line 2: column 2: expected a label among .*hedged.* S1, S2"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -172,6 +173,7 @@ def changed(at: int, **more: Any) -> list[Row]:
         (changed(9, p_hedged_claim=0.9), [], "1 labelled rows have no probabilities"),
         (changed(9, p_hedged_claim=None), [], "1 labelled rows have no probabilities"),
         ([{key: row[key] for key in ("doc_id", "label")} for row in ROWS], [], "p_hedged_claim is missing"),
+        ([{"id": "1", "text": "The ferry left."}], [], "run framelens label first"),
         (ROWS, ["paper"], "no column 'paper'"),
         ([{key: row[key] for key in row if key != "date"} for row in ROWS], ["month"], "--date-column"),
         ([{**row, "label": None} for row in ROWS], [], "has a label"),
@@ -237,6 +239,31 @@ def test_gold_from_elsewhere_is_refused(labelled: Path, tmp_path: Path) -> None:
         joined(labelled, tmp_path, gold_rows(5), cluster="page")
     with pytest.raises(InputError, match="at most 1"):
         joined(labelled, tmp_path, gold_rows(5, inclusion_probability=1.5))
+
+
+def test_gold_of_a_corpus_that_was_called_otherwise(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.jsonl", [row | {"doc_id": f"new.csv:{row['doc_id']}"} for row in ROWS])
+    rows = [row | {"doc_id": f"old.csv:{row['doc_id']}"} for row in gold_rows(10)]
+    with pytest.raises(InputError, match=r"10 of 10 .*; 10 would be found .*called otherwise.*--id-column"):
+        joined(table, tmp_path, rows)
+    with pytest.raises(InputError, match="must be drawn from the corpus"):
+        joined(table, tmp_path, gold_rows(10))
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        ("State framing", 0),
+        ("STATE_MEDIA_FRAMING", 0),
+        ("independent", 1),
+        (" independent  reporting", 1),
+        ("Hedged", 2),
+        ("not applicable", 3),
+    ],
+)
+def test_short_names_of_labels_will_do(tmp_path: Path, written: str, code: int) -> None:
+    path = write(tmp_path / "gold.csv", [{"id": "1", "gold": written}])
+    assert read_gold_table(path).codes.tolist() == [code]
 
 
 def test_a_sentence_that_stands_twice_in_the_corpus_is_refused(tmp_path: Path) -> None:
@@ -436,6 +463,53 @@ def test_from_plan_to_shares(monkeypatch, capsys, labelled: Path, tmp_path: Path
     page = (report / "report.html").read_text(encoding="utf-8")
     assert "plain count" in page
     assert "Ferry" not in (report / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_plan_that_draws_everything_says_why_and_what_then(
+    monkeypatch, capsys, labelled: Path, tmp_path: Path
+) -> None:
+    plan, report = tmp_path / "my plan", tmp_path / "shares"
+    few = write(tmp_path / "few.parquet", ROWS[10:60])
+    by = ("--by", "outlet", "--by", "month")
+    assert call(monkeypatch, "prevalence", few, *by, "--plan", "0.2", "-o", plan) == 0
+    shown = capsys.readouterr().out
+    assert "mind: Every sentence is drawn" in shown
+    assert "The least number of 30 sentences a group" in shown
+    assert "decides in 6 of 6 groups: hill_times / 2023-01, " in shown
+    then = shlex.split(shown.split("then: ")[1].splitlines()[0])
+    assert then[:5] == ["framelens-eval", "prevalence", str(few), "--by", "outlet,month"]
+    assert f"3. `{shlex.join(then)}`" in (plan / "report.md").read_text(encoding="utf-8")
+    with (plan / "to_label.csv").open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        row["gold"] = TRUTH[row["doc_id"], int(row["sentence_index"])]
+    write(plan / "to_label.csv", rows)
+    assert call(monkeypatch, *then[1:-1], report) == 0
+    assert "In all groups every sentence is labelled: no uncertainty of sampling" in capsys.readouterr().out
+    overall = json.loads((report / "report.json").read_text(encoding="utf-8"))["overall"]
+    for share in overall["shares"]["prediction_powered"].values():
+        assert share["low"] == pytest.approx(share["value"])
+        assert share["high"] == pytest.approx(share["value"])
+
+    assert call(monkeypatch, "prevalence", labelled, "--plan", "0.1", "-o", tmp_path / "other") == 0
+    assert "mind" not in capsys.readouterr().out
+    assert call(monkeypatch, "prevalence", labelled, *by, "--plan", "0.01", "-o", tmp_path / "fine") == 0
+    assert "a wider interval" in capsys.readouterr().out
+
+
+def test_dates_that_cannot_be_read_are_told(monkeypatch, capsys, tmp_path: Path) -> None:
+    arguments = ("--by", "month", "--plan", "0.1", "-o", tmp_path / "plan")
+    rows = [row | {"date": "12/03/2024" if at % 2 else row["date"]} for at, row in enumerate(ROWS)]
+    half = write(tmp_path / "half.parquet", rows)
+    assert call(monkeypatch, "prevalence", half, *arguments) == 0
+    told = "mind: 298 of 596 dates could not be read, such as '12/03/2024'; write them as 2024-03-12"
+    assert told in capsys.readouterr().err
+    none = write(tmp_path / "none.parquet", [row | {"date": "March 2024"} for row in ROWS])
+    assert call(monkeypatch, "prevalence", none, *arguments[:-1], tmp_path / "p") == 2
+    assert "596 of 596 dates could not be read, such as 'March 2024'" in capsys.readouterr().err
+    gold = write(tmp_path / "gold.jsonl", gold_rows(60))
+    assert call(monkeypatch, "prevalence", none, "--by", "month", "--gold", gold, "-o", tmp_path / "s") == 0
+    assert "mind: 596 of 596 dates" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("by", ["", "month", "outlet,month"])

@@ -355,4 +355,5 @@ def _disagreements(report: AgreementReport, judgements: Judgements) -> Section |
         return None
     shown = f"all {n_found:,}" if n_found == len(items) else f"the first {len(items):,} of {n_found:,}"
     caption = f"Sentences on which judges differ: {shown}."
-    return Section("Disagreements", (Examples(tuple(items), caption, ("between", "stratum")),))
+    alone = Text("The sentences stand on the page alone.")
+    return Section("Disagreements", (alone, Examples(tuple(items), caption, ("between", "stratum"))))

@@ -4,9 +4,10 @@ Two forms are read, and may be mixed:
 
 * a table in long form, one judgement a row (what `framelens.tables.open_table` reads), with the columns
   ``item`` or ``id``, ``judge``, and ``label`` or ``rule``; ``article``, ``stratum``, ``sure``, ``text`` and
-  ``context`` are taken where they are there;
-* a judge's file, one judgement a line, tab-separated without a header: item, rule, sure and cue, of which
-  the last two can be left out; the judge is called as the file is.
+  ``context`` are taken where they are there; without the column ``judge`` it is one judge's, who is called
+  as the file is;
+* a judge's file, one judgement a line, tab-separated without a header: item, rule or label, sure and cue,
+  of which the last two can be left out; the judge is called as the file is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 from framelens import LABELS, InputError, Label
 from framelens.tables import open_table
+from framelens_evaluation.reporting.figures import LABEL_NAMES
 from framelens_evaluation.reporting.provenance import Source
 from framelens_evaluation.statistics.metrics import NO_LABEL
 
@@ -43,6 +45,12 @@ RULES: Final[Mapping[str, Label]] = {
 MISSING: Final = -1
 _NOT_ANNOTATED = "X"
 _RULE_NAMES: Final = tuple(RULES)
+_ITEM_COLUMNS: Final = frozenset({"item", "id"})
+_JUDGEMENT_COLUMNS: Final = frozenset({"label", "rule"})
+# Judges write a label as the codebook does or by its short name, with underscores or spaces.
+_LABEL_PLACES: Final = {
+    name.replace("_", " "): at for at, label in enumerate(LABELS) for name in (label, LABEL_NAMES[label])
+}
 
 
 @dataclass
@@ -111,7 +119,10 @@ class _Reader:
 
     def add(self, item: str, judge: str, judgement: _Judgement) -> None:
         if (item, judge) in self.found:
-            raise InputError(f"the judge {judge!r} judged the item {item!r} before; once was expected")
+            raise InputError(
+                f"the judge {judge!r} judged the item {item!r} before; once was expected (a file of several "
+                "judges needs the column judge)"
+            )
         self.items.setdefault(item, Item(item))
         self.judges.setdefault(judge, len(self.judges))
         self.found[item, judge] = judgement
@@ -141,12 +152,12 @@ def read_judgements(paths: Sequence[Path], items: Path | None = None) -> Judgeme
             are fewer than two judges.
     """
     reader = _Reader()
-    judges = _file_judges(paths)
     for path in paths:
-        if path in judges:
-            _read_judge(reader, path, judges[path])
+        judge = _named_after(path, paths)
+        if _is_judge_file(path):
+            _read_judge(reader, path, judge)
         else:
-            _read_table(reader, path)
+            _read_table(reader, path, judge)
     if items is not None:
         _read_items(reader, items)
     if len(reader.judges) < 2:
@@ -168,19 +179,19 @@ def _source(role: str, path: Path) -> Source:
         return Source(role=role, name=str(path), sha256=hashlib.file_digest(stream, "sha256").hexdigest())
 
 
-def _file_judges(paths: Sequence[Path]) -> dict[Path, str]:
-    """The judge of each path that is a judge's file: its name, with folders where names are equal."""
-    files = [path for path in paths if path.suffix in (".tsv", ".txt") and _is_judge_file(path)]
-    stems = [path.stem for path in files]
-    return {path: path.stem if stems.count(path.stem) == 1 else str(path) for path in files}
+def _named_after(path: Path, paths: Sequence[Path]) -> str:
+    """What the judge of a file is called: its name, with folders where several have this name."""
+    return path.stem if sum(path.stem == other.stem for other in paths) == 1 else str(path)
 
 
 def _is_judge_file(path: Path) -> bool:
-    """Whether a file's first line is a judgement; a table's is a header."""
+    """Whether a file has no header: nothing but the names of columns we know is taken for one."""
     if path.suffix == ".txt":
         return True
-    first = next(iter(_lines(path)), (1, ""))[1].split("\t")
-    return len(first) > 1 and first[1].strip().upper() in (*RULES, _NOT_ANNOTATED)
+    if path.suffix != ".tsv":
+        return False
+    first = {cell.strip() for cell in next(iter(_lines(path)), (1, ""))[1].split("\t")}
+    return not (first & _ITEM_COLUMNS and first & _JUDGEMENT_COLUMNS)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -209,22 +220,37 @@ def _read_judge(reader: _Reader, path: Path, judge: str) -> None:
         with _at(path, f"line {at}"):
             fields = [part.strip() for part in line.split("\t")]
             if not 2 <= len(fields) <= 4 or not fields[0]:
-                raise InputError(f"expected item, rule, sure and cue between tabs, got {len(fields)} fields")
+                raise InputError(
+                    "expected item, rule or label, and if you like sure and cue, between tabs, got "
+                    f"{len(fields)} fields"
+                )
+            said = _second_column(fields[1])
             sure = _sure(fields[2]) if len(fields) > 2 else MISSING
-            reader.add(fields[0], judge, _Judgement(*_label_and_rule(None, fields[1]), sure))
+            reader.add(fields[0], judge, _Judgement(*said, sure))
 
 
-def _read_table(reader: _Reader, path: Path) -> None:
+def _second_column(value: str) -> tuple[int, int]:
+    try:
+        return _label_and_rule(None, value)
+    except InputError as error:
+        # A header of other names ends here too.
+        raise InputError(
+            f"column 2: {error}; a header would have to name item (or id), and label or rule"
+        ) from error
+
+
+def _read_table(reader: _Reader, path: Path, own: str) -> None:
+    """Read a table; without the column of judges, all of it is of the judge ``own``."""
     with open_table(str(path)) as table:
         known = set(table.columns)
-        if not known & {"item", "id"} or "judge" not in known or not known & {"label", "rule"}:
+        if not known & _ITEM_COLUMNS or not known & _JUDGEMENT_COLUMNS:
             raise InputError(
-                f"{path}: expected the columns item (or id), judge, and label or rule, got "
-                f"{', '.join(table.columns)}"
+                f"{path}: expected the columns item (or id), and label or rule, got "
+                f"{', '.join(table.columns)}; a file without a header must be tab-separated (.tsv)"
             )
         for at, row in enumerate(table.rows, start=1):
             with _at(path, f"row {at}"):
-                item, judge = _name(row), row.get("judge")
+                item, judge = _name(row), row.get("judge") if "judge" in known else own
                 if judge in (None, ""):
                     raise InputError("it has no judge")
                 label, rule = _label_and_rule(row.get("label"), row.get("rule"))
@@ -234,7 +260,7 @@ def _read_table(reader: _Reader, path: Path) -> None:
 
 def _read_items(reader: _Reader, path: Path) -> None:
     with open_table(str(path)) as table:
-        if not set(table.columns) & {"item", "id"}:
+        if not set(table.columns) & _ITEM_COLUMNS:
             raise InputError(f"{path}: expected the column id or item, got {', '.join(table.columns)}")
         for at, row in enumerate(table.rows, start=1):
             with _at(path, f"row {at}"):
@@ -260,12 +286,12 @@ def _label_and_rule(label: Any, rule: Any) -> tuple[int, int]:
         elif name.upper() in RULES:
             labels.add(LABELS.index(RULES[name.upper()]))
             rules.add(_RULE_NAMES.index(name.upper()))
-        elif name in set(LABELS):
-            labels.add(LABELS.index(Label(name)))
+        elif name.lower().replace("_", " ") in _LABEL_PLACES:
+            labels.add(_LABEL_PLACES[name.lower().replace("_", " ")])
         else:
             raise InputError(
-                f"expected a label among {', '.join(LABELS)}, or a rule among {', '.join(RULES)} and "
-                f"{_NOT_ANNOTATED}, got {name!r}"
+                f"expected a label among {', '.join(LABELS)} (or {', '.join(LABEL_NAMES.values())}), or a "
+                f"rule among {', '.join(RULES)} and {_NOT_ANNOTATED}, got {name!r}"
             )
     if len(labels) > 1 or len(rules) > 1:
         raise InputError(f"the label and the rule contradict each other: {' and '.join(names)}")

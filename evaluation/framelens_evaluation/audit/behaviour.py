@@ -112,8 +112,9 @@ def judge(check: Check, cases: tuple[Case, ...], answered: Answered, how: Resamp
     """
     given = answered.labels([case.text for case in cases])
     moved = _moved(check, cases, answered)
+    before = answered.labels([case.reference or case.text for case in cases])
     if check.kind == "INV":
-        due = answered.labels([case.reference or case.text for case in cases])
+        due = before
     else:
         due = np.array([LABELS.index(case.expected) for case in cases if case.expected], dtype=np.int64)
     failed = given != due
@@ -128,6 +129,7 @@ def judge(check: Check, cases: tuple[Case, ...], answered: Answered, how: Resamp
             case=cases[at].base,
             text=cases[at].text,
             reference=cases[at].reference,
+            before=None if cases[at].reference is None else label_of(int(before[at])),
             expected=label_of(int(due[at])),
             given=label_of(int(given[at])),
             note=_note(check, float(moved[at])),

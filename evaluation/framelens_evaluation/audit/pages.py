@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from framelens_evaluation.audit.drawings import failure_figure
 from framelens_evaluation.audit.formats import grade_cell, label_name, point_interval, rate
 from framelens_evaluation.audit.result import APART, BARS, SYMMETRY_BAR
-from framelens_evaluation.audit.state_pages import symmetry_section, whole_exchange
+from framelens_evaluation.audit.state_pages import beyond_rate, symmetry_section, whole_exchange
 from framelens_evaluation.reporting.document import (
     Callout,
     Cell,
@@ -28,14 +28,24 @@ if TYPE_CHECKING:
         AuditResult,
         CheckResult,
         Failure,
+        SlotResult,
     )
     from framelens_evaluation.reporting.document import Block
 
-__all__ = ["KINDS", "audit_document", "catalogue", "group_table"]
+__all__ = ["KINDS", "audit_document", "catalogue", "grade_line", "group_table"]
 
 KINDS: Final[tuple[Kind, ...]] = ("MFT", "DIR", "INV")
 #: Failures of one check that the page shows.
 _SHOWN: Final = 8
+_PAGE_ALONE: Final = "The sentences stand on the page alone."
+_IN_SHORT: Final = (
+    "An **MFT** check asks for the label that the codebook gives a sentence; a **DIR** check makes a change "
+    "that must move the label, an **INV** check one that must not. A check passes where at most "
+    f"{100 * BARS['MFT']:.0f} % of its cases fail (INV {100 * BARS['INV']:.0f} %, exchange of states "
+    f"{100 * SYMMETRY_BAR:.0f} %), and fails where the whole 95 % interval lies above that bar; **to mind** "
+    "is what lies between, above the bar but perhaps by chance. An exchange of states can also be to mind "
+    "or fail by one state alone, which its row then says."
+)
 
 
 def audit_document(result: AuditResult) -> Document:
@@ -71,9 +81,19 @@ def catalogue(checks: Sequence[Check]) -> str:
     return "\n".join(lines)
 
 
+def grade_line(result: AuditResult) -> str:
+    """How many checks pass, are to mind and fail, and which fail, in one line."""
+    grades = [check.grade for check in result.checks]
+    line = f"{grades.count('pass')} pass, {grades.count('mind')} to mind"
+    if "n/a" in grades:
+        line += f", {grades.count('n/a')} cannot be judged"
+    failing = ", ".join(check.id.split("-")[0] for check in result.checks if check.grade == "fail")
+    return f"{line}, {grades.count('fail')} fail" + (f": {failing}" if failing else "")
+
+
 def group_table(result: AuditResult) -> str:
     """Failure rates by capability and kind, as text."""
-    found = {(group.capability, group.kind): str(group.failure_rate) for group in result.groups}
+    found = {(group.capability, group.kind): rate(group.failure_rate) for group in result.groups}
     capabilities = list(dict.fromkeys(group.capability for group in result.groups))
     kinds = [kind for kind in KINDS if any(group.kind == kind for group in result.groups)]
     rows: list[tuple[str, ...]] = [("failure rate", *kinds)]
@@ -123,15 +143,19 @@ def _summary(result: AuditResult) -> Section:
         for name in capabilities
     ]
     header = ("capability", "MFT", "DIR", "INV")
-    blocks.append(Table(header, tuple(rows), "Failure rates by capability and kind, with 95 % intervals"))
+    blocks += [
+        Text(_IN_SHORT),
+        Table(header, tuple(rows), "Failure rates by capability and kind, with 95 % intervals"),
+    ]
     return Section("In short", tuple(blocks))
 
 
 def _checks(result: AuditResult) -> Section:
+    slots = _slots(result)
     rows = tuple(
         (
             check.id,
-            check.title,
+            _what(check, slots.get(check.id)),
             grade_cell(check.grade),
             Cell(rate(check.failure_rate), sort=check.failure_rate.value),
             f"{check.n_cases:,} ({check.n_bases:,})",
@@ -169,6 +193,16 @@ def _checks(result: AuditResult) -> Section:
     return Section("All checks", tuple(blocks))
 
 
+def _slots(result: AuditResult) -> dict[str, SlotResult]:
+    """The exchanges of states by their check."""
+    return {} if result.symmetry is None else {slot.check: slot for slot in result.symmetry.slots}
+
+
+def _what(check: CheckResult, slot: SlotResult | None) -> str:
+    why = "" if slot is None else beyond_rate(check, slot)
+    return f"{check.title} ({why})" if why else check.title
+
+
 def _shift(check: CheckResult) -> str:
     if check.kind == "MFT":
         return ""
@@ -178,6 +212,7 @@ def _shift(check: CheckResult) -> str:
 
 
 def _failures(result: AuditResult) -> Section:
+    slots = _slots(result)
     shown = [(check, failure) for check in result.checks for failure in _first(check.failures, _SHOWN)]
     items = tuple(
         Example(
@@ -185,36 +220,53 @@ def _failures(result: AuditResult) -> Section:
             facts={
                 "check": check.id,
                 "capability": check.capability,
-                "expected": label_name(failure.expected),
-                "given": label_name(failure.given),
+                **_labels(check, failure, exchanged=check.id in slots),
             },
-            note=_example_note(check, failure),
+            note=_example_note(check, failure, exchanged=check.id in slots),
         )
         for check, failure in shown
     )
     if not items:
         return Section("Failures", (Text("None."),))
     rows = tuple(
-        (check.id, failure.text, label_name(failure.expected), label_name(failure.given))
+        (
+            check.id,
+            failure.text,
+            "" if check.kind == "MFT" else label_name(failure.before),
+            "the same" if check.kind == "INV" else label_name(failure.expected),
+            label_name(failure.given),
+        )
         for check in result.checks
         if check.grade in ("mind", "fail")
         for failure in _first(check.failures, 2)
     )
     blocks: list[Block] = [
         Table(
-            ("check", "sentence", "expected", "given"),
+            ("check", "sentence", "before", "expected", "given"),
             rows,
-            "Two failures of every check that does not pass",
+            "Two failures of every check that does not pass. Before: the label before the change, or the one "
+            "that most states get",
             folded_after=10,
         ),
         Examples(
             items,
             f"Up to {_SHOWN} failures of each check, from different sentences where there are so many; "
             "`report.json` has all.",
-            ("check", "capability", "expected", "given"),
+            ("check", "capability", "before", "after", "expected", "given", "most states", "this state"),
         ),
     ]
-    return Section("Failures", tuple(blocks if rows else blocks[1:]))
+    # Examples stand on the page alone, and Markdown needs something to show.
+    return Section("Failures", tuple(blocks if rows else [Text(_PAGE_ALONE), *blocks[1:]]))
+
+
+def _labels(check: CheckResult, failure: Failure, *, exchanged: bool) -> dict[str, str]:
+    """The labels of a failure, under the names of what they are in a check of this kind."""
+    before, due, given = (label_name(label) for label in (failure.before, failure.expected, failure.given))
+    if exchanged:
+        return {"most states": before, "this state": given}
+    if check.kind == "MFT":
+        return {"expected": due, "given": given}
+    return {"before": before, "after": given} | ({"expected": due} if check.kind == "DIR" else {})
 
 
 def _first(failures: Sequence[Failure], most: int) -> list[Failure]:
@@ -228,10 +280,10 @@ def _first(failures: Sequence[Failure], most: int) -> list[Failure]:
     return [*fresh, *again][:most]
 
 
-def _example_note(check: CheckResult, failure: Failure) -> str:
+def _example_note(check: CheckResult, failure: Failure, *, exchanged: bool) -> str:
     parts = [f"{check.title} (`{failure.case}`)"]
     if failure.reference is not None:
-        parts.append(f"before: {failure.reference}")
+        parts.append(f"{'as of most states' if exchanged else 'before'}: {failure.reference}")
     if failure.note:
         parts.append(failure.note)
     return " · ".join(parts)

@@ -58,7 +58,9 @@ class Failure(Part):
     Attributes:
         case: id of the sentence or template that it was made from.
         text: the sentence, after the change.
-        reference: before the change; None where there is none.
+        reference: before the change; None where there is none. Where states are exchanged, the same
+            sentence of a state that gets the label of most.
+        before: the label that the reference got; None in an MFT, and where it got none.
         expected: the label due; in an INV check the label that the reference got.
         given: None where the system gave no label.
         note: what else went wrong, such as a probability that moved the wrong way.
@@ -67,6 +69,7 @@ class Failure(Part):
     case: str
     text: str
     reference: str | None
+    before: Label | None = None
     expected: Label | None
     given: Label | None
     note: str = ""

@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING
 from framelens import LABELS
 from framelens_evaluation.audit.drawings import state_map
 from framelens_evaluation.audit.formats import label_name, p_value, point_interval, points, rate
-from framelens_evaluation.audit.result import APART
+from framelens_evaluation.audit.result import APART, grade_of
 from framelens_evaluation.reporting.document import Callout, Cell, Section, Table, Text
 from framelens_evaluation.reporting.figures import LABEL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from framelens_evaluation.audit.result import SlotResult, Symmetry
+    from framelens_evaluation.audit.result import CheckResult, SlotResult, Symmetry
     from framelens_evaluation.reporting.document import Block
 
 _BY_LABELS = "The system gives no probabilities: every shift of p(…) is one of the share of labels."
 
-__all__ = ["symmetry_line", "symmetry_section", "whole_exchange"]
+__all__ = ["beyond_rate", "symmetry_line", "symmetry_section", "whole_exchange"]
 
 
 def symmetry_line(symmetry: Symmetry) -> str:
     """The exchange of states in one line."""
     slot = whole_exchange(symmetry)
-    line = f"symmetry: label flips {slot.flips} over {symmetry.n_states} states"
+    line = f"symmetry: label flips {rate(slot.flips)} over {symmetry.n_states} states"
     if slot.spread is not None:
-        line += f"; spread of p(state framing) {slot.spread:.3f}"
+        line += f"; spread of p(state framing) {100 * slot.spread:.1f} pp"
     apart = slot.apart
     if apart:
         shown = ", ".join(f"{each.state} {points(each.shift)}" for each in apart[:3])
@@ -38,6 +38,20 @@ def symmetry_line(symmetry: Symmetry) -> str:
 def whole_exchange(symmetry: Symmetry) -> SlotResult:
     """The exchange of most slots."""
     return next(slot for slot in symmetry.slots if slot.check == symmetry.check)
+
+
+def beyond_rate(check: CheckResult, slot: SlotResult) -> str:
+    """Why an exchange is graded worse than its failure rate alone would be; empty where it is not."""
+    if check.grade == grade_of(check.failure_rate, check.bar) or not slot.apart:
+        return ""
+    furthest = slot.apart[0]
+    one = len(slot.apart) == 1
+    more = "" if one else f"; {len(slot.apart)} states in all"
+    return (
+        f"{'fails' if check.grade == 'fail' else 'to mind'} not by its rate but by "
+        f"{'one state' if one else 'single states'}: {furthest.state} moved by {points(furthest.shift)}, "
+        f"more than chance{more}"
+    )
 
 
 def symmetry_section(symmetry: Symmetry) -> Section:

@@ -233,10 +233,11 @@ def _failures(grid: Grid, given: IntArray, modal: IntArray, shifts: FloatArray) 
         Failure(
             case=grid.templates[row].id,
             text=grid.texts[row][column],
-            reference=None,
+            reference=grid.texts[row][int(np.argmax(given[row] == modal[row]))],
+            before=label_of(int(modal[row])),
             expected=label_of(int(modal[row])),
             given=label_of(int(given[row, column])),
-            note=f"{grid.states[column].name}; most states get the other label",
+            note=grid.states[column].name,
         )
         for row, column in zip(rows[order], columns[order], strict=True)
     )

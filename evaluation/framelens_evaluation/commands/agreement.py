@@ -13,9 +13,25 @@ from framelens_evaluation.console import app, check_folder, command_line, progre
 _HELP = """Measure how far judges of sentences agree, and how high that lets a model score.
 
 JUDGEMENTS are tables (.jsonl, .csv, .tsv, .parquet) with one judgement a row, in the columns item (or id),
-judge, and label or rule; and where they are known article, stratum, sure, text, context. Or judges' own
-files, one a judge, tab-separated without a header: item, rule, sure, cue. A label is one of the three; a
-rule is S1, S2, H1, H2 or I; X or nothing says "not annotated".
+judge, and label or rule; and where they are known article, stratum, sure, text, context:
+
+    item,judge,label
+    s1,ann,state_media_framing
+    s1,ben,hedged_claim
+
+Without the column judge, a file is one judge's, called as the file is (ann.csv is ann):
+
+    id,label
+    s1,state_media_framing
+    s2,independent_reporting
+
+So is a tab-separated file (.tsv, .txt) without a header: item, rule or label, and if known sure, cue:
+
+    s1    S1        1    glorious
+    s2    hedged    0
+
+A label is one of the three, or state framing, independent or hedged for short; a rule is S1, S2, H1, H2 or
+I; X or nothing says "not annotated"; sure is 1 or 0.
 
 Gives Krippendorff's alpha, Cohen's kappa by pair, agreement by label, rule, certainty and stratum, which
 values are confused, and the macro-F1 of one judge against another: what a model can be expected to reach.

@@ -24,7 +24,8 @@ for a label (MFT), for a change that must move it (DIR), or for a change that mu
 symmetry checks fill the same templates with the names of 40 states: the label must not depend on
 which state it is.
 
-Writes report.html, report.md and report.json; prints failure rates by capability and kind.
+Writes report.html, report.md and report.json; prints failure rates by capability and kind, how many checks
+pass, are to mind (above their bar, but perhaps by chance) and fail, and which fail.
 
 Examples:
 
@@ -49,7 +50,10 @@ def audit(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the report")] = Path("audit"),
     only: Annotated[
         list[str] | None,
-        typer.Option(help="an id (H1-MFT), a letter (H), a capability (hedging) or a kind (INV); repeatable"),
+        typer.Option(
+            help="an id (H1-MFT), a letter (H), a capability (hedging) or a kind (INV); repeatable. The "
+            "symmetry checks (S) take most of the time"
+        ),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="JSON object of another model's labels to ours")] = None,
     train: Annotated[Path | None, typer.Option(help="judged sentences (JSONL) to fit a baseline on")] = None,
@@ -66,7 +70,7 @@ def audit(
     # Here, so that --help answers at once.
     from framelens_evaluation.audit.audit import run_audit
     from framelens_evaluation.audit.material import read_material, select_checks
-    from framelens_evaluation.audit.pages import audit_document, catalogue, group_table
+    from framelens_evaluation.audit.pages import audit_document, catalogue, grade_line, group_table
     from framelens_evaluation.audit.state_pages import symmetry_line
     from framelens_evaluation.inputs.dataset import read_gold
     from framelens_evaluation.inputs.systems import open_system, read_label_map
@@ -95,6 +99,7 @@ def audit(
         tell("writing the report")
         written = write_outputs(result, audit_document(result), output)
     typer.echo(group_table(result))
+    typer.echo(grade_line(result))
     if result.symmetry is not None:
         typer.echo(symmetry_line(result.symmetry))
     typer.echo(f"report: {written}")

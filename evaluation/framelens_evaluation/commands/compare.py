@@ -67,7 +67,7 @@ def compare(
 ) -> None:
     """Compare systems."""
     # Here, so that --help answers at once.
-    from framelens_evaluation.compare.document import comparison_document, verdict
+    from framelens_evaluation.compare.document import comparison_document, shared_with_train, verdict
     from framelens_evaluation.compare.measure import compare_systems
     from framelens_evaluation.compare.paper_tables import write_tables
     from framelens_evaluation.inputs.dataset import read_gold
@@ -103,7 +103,10 @@ def compare(
     for system in compared.result.systems:
         typer.echo(f"{system.name}: macro-F1 {system.score('macro_f1')}")
     for pair in compared.result.pairs:
-        typer.echo(verdict(pair).replace("**", ""))
+        typer.echo(verdict(pair, compared.result.n_tests).replace("**", ""))
+    shared = shared_with_train(compared.result)
+    if shared:
+        typer.echo(f"warning: {shared}".replace("**", ""), err=True)
     typer.echo(f"report: {written}")
 
 

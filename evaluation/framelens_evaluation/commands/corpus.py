@@ -33,7 +33,8 @@ Examples:
 def corpus(
     labelled: Annotated[list[Path], typer.Argument(help="files of framelens label, or folders of them")],
     by: Annotated[
-        list[str] | None, typer.Option(help="column whose values are the groups; give it twice for pairs")
+        list[str] | None,
+        typer.Option(help="columns whose values are the groups: given again for pairs, or with a comma"),
     ] = None,
     over: Annotated[
         Literal["day", "week", "month", "quarter", "year"] | None,
@@ -53,13 +54,15 @@ def corpus(
 ) -> None:
     """Show a labelled corpus."""
     # Here, so that --help answers at once.
+    from framelens_evaluation.corpus.dates import unread_dates
     from framelens_evaluation.corpus.document import headline
     from framelens_evaluation.corpus.measure import report_corpus
+    from framelens_evaluation.corpus.names import column_names
     from framelens_evaluation.corpus.source import CorpusRequest
 
     request = CorpusRequest(
         paths=tuple(labelled),
-        by=tuple(by or ()),
+        by=column_names(by or ()),
         over=over,
         date_column=date_column,
         cluster=cluster,
@@ -71,5 +74,9 @@ def corpus(
     check_folder(output)
     with progress() as tell:
         written = report_corpus(request, output, command=command_line(), progress=tell)
+    dates = written.report.timeline
+    if dates is not None and dates.unreadable:
+        given = written.report.counts.rows - dates.without_date
+        typer.echo(f"mind: {unread_dates(dates.unreadable, given, dates.examples[0])}", err=True)
     typer.echo(headline(written.report))
     typer.echo(f"report: {written.page}")

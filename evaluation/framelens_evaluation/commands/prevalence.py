@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ from framelens import InputError
 from framelens_evaluation.console import app, check_folder, command_line, progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from framelens_evaluation.prevalence.plan import Plan
     from framelens_evaluation.prevalence.results import Prevalence
 
@@ -46,8 +49,11 @@ day are made from --date-column. Writes report.html, report.md, report.json, fig
 def prevalence(
     labelled: Annotated[list[Path], typer.Argument(help="tables of labelled sentences, or folders of them")],
     by: Annotated[
-        str, typer.Option(help="columns to group by, with commas, such as outlet,month; empty: whole corpus")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            help="columns to group by: given again, or with commas such as outlet,month; none: whole corpus"
+        ),
+    ] = None,
     gold: Annotated[
         Path | None, typer.Option(help="hand-labelled rows of the same corpus; with --plan, an earlier pilot")
     ] = None,
@@ -82,6 +88,8 @@ def prevalence(
     resamples: Annotated[int, typer.Option(min=1, help="resamples behind the adjusted count")] = 1000,
 ) -> None:
     """Estimate shares, or plan the sample for it."""
+    from framelens_evaluation.corpus.dates import unread_dates
+    from framelens_evaluation.corpus.names import column_names
     from framelens_evaluation.prevalence.document import estimates_csv, prevalence_document
     from framelens_evaluation.prevalence.estimate import Rules, estimate_prevalence
     from framelens_evaluation.prevalence.gold import read_gold_table
@@ -101,7 +109,7 @@ def prevalence(
     check_folder(output)
     rules = Rules(level, min_gold, not no_borrow)
     how = Resampling(seed, resamples)
-    columns = [name.strip() for name in by.split(",") if name.strip()]
+    columns = column_names(by or ())
     soft = prediction == "probability"
     with progress() as tell:
         tell("reading the labelled sentences")
@@ -110,14 +118,25 @@ def prevalence(
             joined = {"cluster": cluster, "date_column": date_column, "command": command_line()}
             tell(f"{population.n_rows:,} sentences")
             if plan is not None:
+                settings = {
+                    "--date-column": (date_column, "date"),
+                    "--prediction": (prediction, "probability"),
+                    "--min-gold": (min_gold, 30),
+                    "--level": (level, 0.95),
+                }
+                then = _next_command(labelled, columns, settings, output, no_borrow=no_borrow)
                 planned = make_plan(
-                    population, plan, output, how, rules, draw=as_draw(draw), pilot=hand, **joined
-                )
+                    population, plan, output, how, rules,
+                    draw=as_draw(draw), pilot=hand, next_command=then, **joined,
+                )  # fmt: skip
                 told, page = _tell_plan(planned), write_outputs(planned, plan_document(planned), output)
             elif hand is not None:
                 shares = estimate_prevalence(population, hand, how, rules, **joined)
                 told, page = _tell_shares(shares), write_outputs(shares, prevalence_document(shares), output)
                 (output / "estimates.csv").write_text(estimates_csv(shares), encoding="utf-8")
+    if population.dates is not None and population.dates.example is not None:
+        dates = population.dates
+        typer.echo(f"mind: {unread_dates(dates.unread, dates.given, str(dates.example))}", err=True)
     typer.echo(told)
     typer.echo(f"report: {page}")
 
@@ -130,4 +149,23 @@ def _tell_shares(result: Prevalence) -> str:
 
 
 def _tell_plan(plan: Plan) -> str:
-    return f"{plan.n_drawn:,} of {plan.n_sentences:,} sentences to label by hand: {' or '.join(plan.files)}"
+    first = f"{plan.n_drawn:,} of {plan.n_sentences:,} sentences to label by hand: {' or '.join(plan.files)}"
+    return "\n".join([first, *(f"mind: {note}" for note in plan.notes), f"then: {plan.next_command}"])
+
+
+def _next_command(
+    labelled: Sequence[Path],
+    by: Sequence[str],
+    settings: Mapping[str, tuple[object, object]],
+    output: Path,
+    *,
+    no_borrow: bool,
+) -> str:
+    """The call that estimates the shares; settings are named where they are not what is assumed."""
+    words: list[object] = ["framelens-eval", "prevalence", *labelled]
+    words += ["--by", ",".join(by)] if by else []
+    for name, (value, usual) in settings.items():
+        words += [name, value] if value != usual else []
+    words += ["--no-borrow"] if no_borrow else []
+    words += ["--gold", output / "to_label.csv", "-o", output / "shares"]
+    return shlex.join(map(str, words))

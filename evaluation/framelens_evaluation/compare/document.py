@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from framelens_evaluation.compare.result import Comparison, Pair
     from framelens_evaluation.reporting.document import Block
 
-__all__ = ["N_EXAMPLES", "comparison_document", "verdict"]
+__all__ = ["N_EXAMPLES", "comparison_document", "shared_with_train", "verdict"]
 
 #: Sentences shown of each direction of a pair.
 N_EXAMPLES: Final = 50
@@ -88,13 +88,33 @@ def comparison_document(compared: Compared) -> Document:
     )
 
 
-def verdict(pair: Pair) -> str:
-    """What the comparison of two systems shows of macro-F1, in a sentence."""
+def shared_with_train(result: Comparison) -> str:
+    """A warning of articles or sentences that stand in the training file too; empty without any."""
+    found = [f"{result.shared_articles:,} articles"] if result.shared_articles else []
+    if result.shared_sentences:
+        found.append(f"{result.shared_sentences:,} of the {result.n_sentences:,} sentences")
+    if not found:
+        return ""
+    return (
+        f"**{' and '.join(found)} stand in the training sentences too.** Whatever was fitted on them scores "
+        "too well here, and the comparison favours it."
+    )
+
+
+def verdict(pair: Pair, n_tests: int) -> str:
+    """What the comparison of two systems shows of macro-F1, in a sentence.
+
+    Args:
+        pair: the two.
+        n_tests: hypotheses of the report, which its p-values are corrected for.
+    """
     gap = pair.difference("macro_f1")
     found, p = gap.difference, gap.p_corrected
     if found.value is None or found.low is None or p is None:
         return f"{pair.first} and {pair.second} cannot be compared: there are too few articles."
-    numbers = f"{points(found)} points of macro-F1, p = {as_p(p)} after correction".replace("= <", "< ")
+    over = "one test" if n_tests == 1 else f"{n_tests} tests"
+    numbers = f"{points(found)} points of macro-F1, p = {as_p(p)} after correction over {over}"
+    numbers = numbers.replace("= <", "< ")
     if gap.told_apart:
         word = "better" if found.value > 0 else "worse"
         return f"{pair.first} is **{word}** than {pair.second}: {numbers}."
@@ -119,15 +139,12 @@ def _verdicts(result: Comparison) -> Section:
     for pair in result.pairs:
         gap = pair.difference("macro_f1")
         better = gap.told_apart and (gap.difference.value or 0.0) > 0
-        blocks.append(Callout(verdict(pair), "good" if better else "bad" if gap.told_apart else "warn"))
-    if result.shared_articles:
         blocks.append(
-            Callout(
-                f"**{result.shared_articles:,} articles stand in the training sentences too.** Whatever was "
-                "fitted on them scores too well here, and the comparison favours it.",
-                "bad",
-            )
+            Callout(verdict(pair, result.n_tests), "good" if better else "bad" if gap.told_apart else "warn")
         )
+    shared = shared_with_train(result)
+    if shared:
+        blocks.append(Callout(shared, "bad"))
     if result.n_tests >= ALPHA * (_n_shuffles(result) + 1):
         blocks.append(
             Callout(

@@ -18,7 +18,7 @@ from framelens_evaluation.compare.result import (
     SystemScores,
     Wins,
 )
-from framelens_evaluation.inputs.dataset import gold_labels
+from framelens_evaluation.inputs.dataset import gold_labels, shared_sentences
 from framelens_evaluation.reporting.provenance import (
     Source,
     Started,
@@ -89,7 +89,7 @@ def compare_systems(
     Args:
         systems: what each was called by the user, and the system; the first is compared with each other.
         data: gold sentences; those without a label are left out.
-        train: what baselines were fitted on, to warn of articles in both.
+        train: what baselines were fitted on, to warn of articles and sentences in both.
         names: one a system, for the report; None takes the systems' own names.
         all_pairs: compare the others with each other too.
         seed: of everything random.
@@ -152,6 +152,7 @@ def compare_systems(
         n_articles=n_articles,
         n_by_label={label: int((gold == at).sum()) for at, label in enumerate(LABELS)},
         shared_articles=None if train is None else len({row.article for row in rows} & train.articles),
+        shared_sentences=None if train is None else shared_sentences(data, train),
         n_tests=n_tests,
         systems=tuple(scored),
         pairs=tuple(pairs),

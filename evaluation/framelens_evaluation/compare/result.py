@@ -120,6 +120,8 @@ class Comparison(Part):
         n_articles: articles of the sentences with a gold label.
         n_by_label: sentences by gold label.
         shared_articles: articles that are in the training sentences too; None without any.
+        shared_sentences: sentences that stand among the training ones too, whatever their articles are
+            called, but for case, spaces and punctuation; None without any.
         n_tests: hypotheses that Holm's correction is over.
         systems: in the order given; the first is the reference.
         pairs: the first with each other one, then the others with each other where asked for.
@@ -133,6 +135,7 @@ class Comparison(Part):
     n_articles: int
     n_by_label: dict[Label, int]
     shared_articles: int | None
+    shared_sentences: int | None = None
     n_tests: int
     systems: tuple[SystemScores, ...]
     pairs: tuple[Pair, ...]

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from framelens_evaluation.corpus.source import Over
 
-__all__ = ["READABLE", "day_sql"]
+__all__ = ["READABLE", "day_sql", "unread_dates"]
 
 #: For messages: what `day_sql` reads.
 READABLE: Final = "2024-05-31 (with or without a time), 2024/05/31, 20240531, 31 May 2024 or May 31, 2024"
 _COARSE: Final = {"year": 2, "quarter": 1, "month": 1, "week": 0, "day": 0}
+
+
+def unread_dates(n: int, given: int, example: str) -> str:
+    """What to say of dates that could not be read.
+
+    Args:
+        n: how many.
+        given: dates there are.
+        example: one of the former.
+    """
+    return f"{n:,} of {given:,} dates could not be read, such as {example!r}; write them as 2024-03-12"
 
 
 def day_sql(column: str, kind: str, over: Over) -> str:

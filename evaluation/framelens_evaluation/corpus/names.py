@@ -9,11 +9,16 @@ if TYPE_CHECKING:
 
     from framelens_evaluation.statistics.bootstrap import Interval
 
-__all__ = ["clipped", "group_name", "percent", "shown_value"]
+__all__ = ["clipped", "column_names", "group_name", "percent", "shown_value"]
 
 _NONE: Final = "(none)"
 _EMPTY: Final = "(empty)"
 _LONGEST: Final = 60
+
+
+def column_names(given: Sequence[str]) -> tuple[str, ...]:
+    """Names of columns from an option that may be repeated and may hold several, with commas."""
+    return tuple(name.strip() for each in given for name in each.split(",") if name.strip())
 
 
 def clipped(text: str, longest: int = _LONGEST) -> str:

@@ -242,8 +242,9 @@ def _check_columns(columns: frozenset[str], request: CorpusRequest) -> None:
         wanted[request.cluster] = "--cluster"
     for name, asked_by in wanted.items():
         if name not in columns:
+            hint = "; run framelens label first, and give what it wrote" if name == "label" else ""
             raise InputError(
-                f"expected a column {name!r} ({asked_by}), got the columns {', '.join(sorted(columns))}"
+                f"expected a column {name!r} ({asked_by}), got the columns {', '.join(sorted(columns))}{hint}"
             )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from framelens import LABELS, InputError
+from framelens_evaluation.corpus.dates import unread_dates
 from framelens_evaluation.corpus.names import clipped
 from framelens_evaluation.corpus.periods import choose_window
 from framelens_evaluation.corpus.report import (
@@ -208,6 +209,9 @@ def measure_timeline(corpus: Corpus, groups: Sequence[Group]) -> Timeline | None
     Args:
         corpus: with the table of `count_documents`.
         groups: those that get a time line of their own.
+
+    Raises:
+        InputError: no date at all can be read.
     """
     asked = corpus.request.over
     if asked is None:
@@ -216,22 +220,13 @@ def measure_timeline(corpus: Corpus, groups: Sequence[Group]) -> Timeline | None
         f"SELECT strftime({_period(asked)}, '%Y-%m-%d') AS start, CAST(sum(c0 + c1 + c2) AS BIGINT) AS n "
         "FROM documents WHERE day IS NOT NULL GROUP BY start HAVING n > 0 ORDER BY start"
     )
+    without, unreadable, examples = _unread(corpus)
     window = choose_window([row[0] for row in totals], np.array([row[1] for row in totals], np.int64), asked)
     lines = []
     for group in groups if window else ():
         wanted = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in _GROUPS[: len(group.names)])
         lines.append(
             GroupedPeriods(names=group.names, periods=_periods(corpus, window, f" AND {wanted}", group.names))
-        )
-    without, unreadable = corpus.rows(
-        "SELECT count(*) FILTER (written IS NULL OR trim(written) = ''), "
-        "count(*) FILTER (trim(written) <> '') FROM sentences WHERE day IS NULL"
-    )[0]
-    examples: list[tuple[Any, ...]] = []
-    if unreadable:
-        examples = corpus.rows(
-            "SELECT written FROM sentences WHERE day IS NULL AND trim(written) <> '' "
-            f"GROUP BY written ORDER BY count(*) DESC, written LIMIT {_N_DATES_SHOWN}"
         )
     return Timeline(
         asked=asked,
@@ -242,8 +237,32 @@ def measure_timeline(corpus: Corpus, groups: Sequence[Group]) -> Timeline | None
         n_left_out=window.n_left_out if window else 0,
         without_date=without,
         unreadable=unreadable,
-        examples=tuple(clipped(str(written)) for (written,) in examples),
+        examples=examples,
     )
+
+
+def _unread(corpus: Corpus) -> tuple[int, int, tuple[str, ...]]:
+    """Rows without a date, rows whose date cannot be read, and some of these dates.
+
+    Raises:
+        InputError: no date at all can be read.
+    """
+    without, unreadable, read = corpus.rows(
+        "SELECT count(*) FILTER (day IS NULL AND coalesce(trim(written), '') = ''), "
+        "count(*) FILTER (day IS NULL AND trim(written) <> ''), count(day) FROM sentences"
+    )[0]
+    examples: tuple[str, ...] = ()
+    if unreadable:
+        rows = corpus.rows(
+            "SELECT written FROM sentences WHERE day IS NULL AND trim(written) <> '' "
+            f"GROUP BY written ORDER BY count(*) DESC, written LIMIT {_N_DATES_SHOWN}"
+        )
+        examples = tuple(clipped(str(written)) for (written,) in rows)
+    if not read:
+        column = corpus.request.date_column
+        said = unread_dates(unreadable, unreadable, examples[0]) if examples else "every date is empty"
+        raise InputError(f"--over needs dates in the column {column!r} (--date-column): {said}")
+    return without, unreadable, examples
 
 
 def periods_sql(over: Over, condition: str = "day IS NOT NULL") -> str:

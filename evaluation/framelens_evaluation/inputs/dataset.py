@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["GoldSentence", "GoldSet", "gold_labels", "read_gold"]
+__all__ = ["GoldSentence", "GoldSet", "gold_labels", "read_gold", "shared_sentences"]
 
 
 _SHORT_NAMES = {
@@ -148,6 +149,16 @@ def gold_labels(rows: Sequence[GoldSentence]) -> list[Label]:
     if len(labels) != len(rows):
         raise InputError(f"{len(rows) - len(labels)} of {len(rows)} sentences have no label")
     return labels
+
+
+def shared_sentences(data: GoldSet, train: GoldSet) -> int:
+    """Labelled sentences of the data that stand in ``train`` too, but for case, spaces and punctuation."""
+    known = {_bare(row.text) for row in train.sentences}
+    return sum(_bare(row.text) in known for row in data.labelled)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\W_]", "", text.casefold())
 
 
 def read_gold(path: Path) -> GoldSet:

@@ -242,6 +242,18 @@ def _warnings(
             f"One {rows.clustered_by} holds {largest / len(rows.sample):.0%} of the gold rows. Intervals "
             "over clusters are too narrow where few clusters hold much."
         )
+    whole = [
+        " / ".join(key) if population.by else "the corpus"
+        for at, key in enumerate(totals.keys)
+        if (codes == at).sum() == totals.n[at]
+        and (rows.uniform or rows.sample.inclusion[codes == at].min() == 1)
+    ]
+    if whole:
+        where = "all groups" if 1 < len(whole) == len(totals.keys) else ", ".join(whole)
+        found.append(
+            f"In {where} every sentence is labelled: no uncertainty of sampling is left, "
+            "and only the judges' own errors remain."
+        )
     undated = sum(
         int(n) for key, n in zip(totals.keys, totals.n, strict=True)
         if any(name in TIME_UNITS and value == NONE for name, value in zip(population.by, key, strict=False))

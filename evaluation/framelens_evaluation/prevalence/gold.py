@@ -14,6 +14,7 @@ from framelens.labels import PROBABILITY_COLUMNS
 from framelens.tables import open_table
 from framelens_evaluation.prevalence.estimators import Sample
 from framelens_evaluation.prevalence.population import KEYS
+from framelens_evaluation.reporting.figures import LABEL_NAMES
 from framelens_evaluation.statistics.bootstrap import cluster_codes
 from framelens_evaluation.statistics.metrics import NO_LABEL
 
@@ -31,6 +32,10 @@ OUT_OF_SCOPE = "not_applicable"
 #: What a row without a gold label can mean.
 BLANKS = ("refuse", "skip", "out-of-scope")
 _SHOWN = 3
+#: What a judge may write: the labels and the short names of the reports, in lower case with spaces.
+_WRITTEN = {
+    name.replace("_", " "): at for at, label in enumerate(LABELS) for name in (str(label), LABEL_NAMES[label])
+} | {OUT_OF_SCOPE.replace("_", " "): NO_LABEL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +87,8 @@ def read_gold_table(path: Path, column: str | None = None, blank: str = "refuse"
 
     Args:
         path: a table that `framelens.tables.open_table` reads.
-        column: that of the gold label; None takes ``gold`` where there is one, else ``label``.
+        column: that of the gold label; None takes ``gold`` where there is one, else ``label``. Its values
+            are labels or their short names (`LABEL_NAMES`), whatever the case, with spaces or underscores.
         blank: one of `BLANKS`, what a row without a gold label means. ``skip`` leaves such rows out, as if
             the others had been drawn alone, which is right where the rows stood in random order and
             were labelled from the top; ``out-of-scope`` takes them as judged so.
@@ -126,15 +132,13 @@ def read_gold_table(path: Path, column: str | None = None, blank: str = "refuse"
 
 
 def _code(value: str, path: Path, at: int) -> int:
-    if value == OUT_OF_SCOPE:
-        return NO_LABEL
-    try:
-        return LABELS.index(Label(value))
-    except ValueError as error:
+    code = _WRITTEN.get(" ".join(value.replace("_", " ").lower().split()))
+    if code is None:
         raise InputError(
             f"{path}: row {at}: expected a gold label among {', '.join(LABELS)}, {OUT_OF_SCOPE}, got "
             f"{value!r}"
-        ) from error
+        )
+    return code
 
 
 def join_gold(
@@ -210,7 +214,6 @@ def _looked_up(gold: GoldTable, population: Population, key: Sequence[str]) -> l
         f"SELECT gold.row, {population.group_columns}, given_label, {', '.join(PROBABILITY_COLUMNS)}, "
         f"{article} FROM every JOIN gold ON {matched}"
     )
-    population.connection.unregister("gold")
     found: dict[int, tuple[Any, ...]] = {}
     for row in rows:
         if row[0] in found:
@@ -221,12 +224,38 @@ def _looked_up(gold: GoldTable, population: Population, key: Sequence[str]) -> l
     missing = [each for at, each in enumerate(wanted) if at not in found]
     if missing:
         shown = "; ".join(_named(each, key) for each in missing[:_SHOWN])
+        renamed = _renamed(population, key)
+        population.connection.unregister("gold")
+        if renamed:
+            raise InputError(
+                f"{gold.path}: {len(missing):,} of {len(wanted):,} gold rows are not in the labelled tables, "
+                f"such as {shown}; {renamed:,} would be found by what follows the last ':', so the corpus "
+                "file seems to have been called otherwise when they were drawn: label it under that name, or "
+                "before drawing give framelens label --id-column, so that names of documents do not depend "
+                "on it"
+            )
         raise InputError(
             f"{gold.path}: {len(missing):,} of {len(wanted):,} gold rows are not in the labelled tables, "
             f"such as {shown}: gold must be drawn from the corpus whose shares are asked for"
         )
+    population.connection.unregister("gold")
     at_label = max(len(population.by), 1)
     return [found[at] if found[at][at_label] is not None else None for at in range(len(wanted))]
+
+
+def _renamed(population: Population, key: Sequence[str]) -> int:
+    """Gold rows that are in the corpus but for what stands before the last colon of their document's name."""
+    ends = " AND ".join(
+        f"regexp_extract({side}, '[^:]*$') = regexp_extract(gold.k0, '[^:]*$')"
+        if at == 0
+        else f"{side} = gold.k{at}"
+        for at, side in enumerate(f"every.{name}" for name in key)
+    )
+    [(n,)] = population.query(
+        f"SELECT count(DISTINCT gold.row) FROM every JOIN gold ON {ends} WHERE every.{key[0]} <> gold.k0 "
+        f"AND contains(every.{key[0]}, ':') AND contains(gold.k0, ':')"
+    )
+    return int(n)
 
 
 def _own_predictions(

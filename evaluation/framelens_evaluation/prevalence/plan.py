@@ -67,6 +67,7 @@ class PlannedGroup(Part):
         n_without_model: how many it would take without predictions, for comparison.
         expected_half_width: of the widest label's interval.
         n_drawn: sentences drawn.
+        by_floor: whether the least number of a group asks for no less than the wanted half-width does.
     """
 
     key: tuple[str, ...]
@@ -76,6 +77,7 @@ class PlannedGroup(Part):
     n_without_model: int
     expected_half_width: float
     n_drawn: int
+    by_floor: bool
 
 
 class Plan(Part):
@@ -92,6 +94,8 @@ class Plan(Part):
         n_sentences: in the corpus.
         n_drawn: in the sample.
         files: that hold the sample.
+        next_command: how to get the shares once it is labelled; None where that is not known.
+        notes: what to know before labelling.
         groups: in ascending order of their keys.
         provenance: where the figures come from.
     """
@@ -106,6 +110,8 @@ class Plan(Part):
     n_sentences: int
     n_drawn: int
     files: tuple[str, ...]
+    next_command: str | None
+    notes: tuple[str, ...]
     groups: tuple[PlannedGroup, ...]
     provenance: Provenance
 
@@ -236,9 +242,11 @@ def _planned(
 ) -> PlannedGroup:
     def enough(need: FloatArray, rest: FloatArray) -> int:
         sizes = [sample_size(a, b, half_width, level, belief.n) for a, b in zip(need, rest, strict=True)]
-        return max([*sizes, min(min_gold, belief.n)])
+        return max(sizes)
 
-    n = enough(belief.need * factors, belief.rest * factors)
+    floor = min(min_gold, belief.n)
+    precise = enough(belief.need * factors, belief.rest * factors)
+    n = max(precise, floor)
     outcome = belief.predicted * (1 - belief.predicted)
     variance = np.maximum(factors * (belief.need / n - belief.rest), 0.0).max()
     return PlannedGroup(
@@ -246,9 +254,10 @@ def _planned(
         n_sentences=belief.n,
         predicted=dict(zip(LABELS, belief.predicted.tolist(), strict=True)),
         n_to_label=n,
-        n_without_model=enough(outcome, outcome / belief.n),
+        n_without_model=max(enough(outcome, outcome / belief.n), floor),
         expected_half_width=float(t_quantile(level, max(n - 2, 1)) * math.sqrt(variance)),
         n_drawn=0,
+        by_floor=precise <= floor,
     )
 
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from framelens import LABELS
+from framelens import LABELS, InputError
+from framelens_evaluation.corpus.dates import unread_dates
 from framelens_evaluation.prevalence.gold import join_gold
 from framelens_evaluation.prevalence.plan import Plan, draw_rows, pilot_factors, plan_groups
 from framelens_evaluation.prevalence.sheet import SHEETS, check_sheets, write_sheets
-from framelens_evaluation.reporting.document import Document, Section, Table, Text
+from framelens_evaluation.reporting.document import Callout, Document, Section, Table, Text
 from framelens_evaluation.reporting.provenance import Source, Started, provenance_section
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from framelens_evaluation.prevalence.estimate import Rules
     from framelens_evaluation.prevalence.gold import GoldTable
-    from framelens_evaluation.prevalence.plan import Draw
+    from framelens_evaluation.prevalence.plan import Draw, PlannedGroup
     from framelens_evaluation.prevalence.population import Population
     from framelens_evaluation.statistics.bootstrap import Resampling
 
 __all__ = ["make_plan", "plan_document"]
+
+#: Part of the corpus from which on a plan is asked why.
+_NEARLY = 0.8
+_N_NAMED = 5
+_ANY_COMMAND = "framelens-eval prevalence LABELLED --gold FILE"
 
 
 def make_plan(
@@ -36,6 +43,7 @@ def make_plan(
     cluster: str = "auto",
     date_column: str = "date",
     command: str | None = None,
+    next_command: str | None = None,
 ) -> Plan:
     """Plan a sample, draw it and write the files to fill in.
 
@@ -49,12 +57,15 @@ def make_plan(
         pilot: an earlier gold file, to replace the model's belief in itself.
         cluster, date_column: for the pilot, see `framelens_evaluation.prevalence.gold.join_gold`.
         command: how it was called, for the record.
+        next_command: how to get the shares from the labelled sample.
 
     Raises:
-        InputError: see `plan_groups`, `draw_rows` and `write_sheets`.
+        InputError: groups are made from dates, and none can be read; or see `plan_groups`,
+            `draw_rows` and `write_sheets`.
     """
     started = Started()
     check_sheets(folder)
+    _check_dates(population, date_column)
     factors = None
     if pilot is not None:
         factors = pilot_factors(join_gold(pilot, population, cluster=cluster, date_column=date_column))
@@ -82,9 +93,44 @@ def make_plan(
         n_sentences=sum(group.n_sentences for group in groups),
         n_drawn=len(rows),
         files=files,
+        next_command=next_command,
+        notes=_notes(groups, half_width, rules.min_gold),
         groups=groups,
         provenance=provenance,
     )
+
+
+def _check_dates(population: Population, date_column: str) -> None:
+    dates = population.dates
+    if dates is None or dates.given > dates.unread:
+        return
+    said = unread_dates(dates.unread, dates.given, dates.example) if dates.example else "every date is empty"
+    raise InputError(f"the groups need dates in the column {date_column!r} (--date-column): {said}")
+
+
+def _notes(groups: Sequence[PlannedGroup], half_width: float, min_gold: int) -> tuple[str, ...]:
+    """Why nearly everything is drawn, where it is, and what to do."""
+    n, drawn = sum(group.n_sentences for group in groups), sum(group.n_drawn for group in groups)
+    if drawn < _NEARLY * n:
+        return ()
+    if drawn == n:
+        found = ["Every sentence is drawn: once all are labelled, no uncertainty of sampling is left."]
+    else:
+        found = [f"{drawn:,} of {n:,} sentences are drawn, which is nearly all."]
+    floored = [" / ".join(group.key) or "whole corpus" for group in groups if group.by_floor]
+    if floored:
+        more = f" and {len(floored) - _N_NAMED:,} more" if len(floored) > _N_NAMED else ""
+        found.append(
+            f"The least number of {min_gold} sentences a group (--min-gold), not the width alone, decides in "
+            f"{len(floored):,} of {len(groups):,} groups: {', '.join(floored[:_N_NAMED])}{more}. To label "
+            "less there, group more coarsely."
+        )
+    if len(floored) < len(groups):
+        found.append(
+            f"In {'the other' if floored else 'all'} groups the width of ±{100 * half_width:g} points "
+            "decides: group more coarsely, or ask for a wider interval (a larger --plan)."
+        )
+    return tuple(found)
 
 
 def plan_document(plan: Plan) -> Document:
@@ -136,6 +182,7 @@ def plan_document(plan: Plan) -> Document:
             Section(
                 "What to do",
                 (
+                    *(Callout(note, "note") for note in plan.notes),
                     Text(
                         f"1. Fill in the column `gold` of `{SHEETS[0]}` or `{SHEETS[1]}` (they hold the same "
                         f"rows): {', '.join(f'`{label}`' for label in LABELS)}, or `not_applicable` where "
@@ -147,8 +194,8 @@ def plan_document(plan: Plan) -> Document:
                         "`inclusion_probability` and `stratum` say how it was drawn."
                     ),
                     Text(
-                        "3. `framelens-eval prevalence LABELLED --by … --gold FILE`. The rows stand in "
-                        "random order: if you stop early, label from the top and add `--blank skip`."
+                        f"3. `{plan.next_command or _ANY_COMMAND}` The rows stand in random order: if "
+                        "you stop early, label from the top and add `--blank skip`."
                     ),
                 ),
             ),

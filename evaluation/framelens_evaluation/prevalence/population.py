@@ -30,6 +30,7 @@ __all__ = [
     "KEYS",
     "NONE",
     "TIME_UNITS",
+    "Dates",
     "GroupTotals",
     "Population",
     "open_population",
@@ -82,6 +83,21 @@ def _moments(n: int, sums: FloatArray, squares: FloatArray) -> Moments:
     return Moments(n, mean, np.maximum(squares / n - mean**2, 0.0))
 
 
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """How the dates of labelled sentences were read.
+
+    Attributes:
+        given: sentences with a date.
+        unread: those of them whose date could not be read.
+        example: such a date; None where there is none.
+    """
+
+    given: int
+    unread: int
+    example: str | None
+
+
 @dataclass(frozen=True, eq=False)
 class Population:
     """An open corpus of labelled sentences.
@@ -95,6 +111,7 @@ class Population:
         n_rows: sentences in the files.
         without_label: those of them that got no label, by status.
         soft: whether predictions are probabilities; else they are 1 for the predicted label.
+        dates: how those of labelled sentences were read; None where no group is made from a date.
     """
 
     connection: Any
@@ -104,6 +121,7 @@ class Population:
     n_rows: int
     without_label: dict[str, int]
     soft: bool
+    dates: Dates | None = None
 
     @property
     def group_columns(self) -> str:
@@ -174,10 +192,14 @@ def open_population(
     columns = _common_columns(files)
     needed = ["label", *(PROBABILITY_COLUMNS if soft else ())]
     if missing := [name for name in needed if name not in columns]:
-        hint = "; --prediction label does without probabilities" if "label" in columns else ""
+        hint = (
+            "--prediction label does without probabilities"
+            if "label" in columns
+            else "run framelens label first, and give what it wrote"
+        )
         raise InputError(
             f"expected tables written by framelens label, with the columns {', '.join(needed)}; "
-            f"{', '.join(missing)} is missing{hint}"
+            f"{', '.join(missing)} is missing; {hint}"
         )
     expressions = [_group_expression(name, columns, date_column) for name in by]
     with (
@@ -195,15 +217,18 @@ def open_population(
         text = [
             f"CAST({quoted(name)} AS VARCHAR) AS {name}" for name in ("text", "context") if name in columns
         ]
+        made_from_date = any(name not in columns for name in by)
+        written = f"nullif(trim(CAST({quoted(date_column)} AS VARCHAR)), '')" if made_from_date else "NULL"
         status = "CAST(status AS VARCHAR)" if "status" in columns else "NULL"
         connection.execute(
             f"CREATE VIEW every AS SELECT {', '.join([*kept, *groups, *text, *_predictions(soft)])}, "
-            f"{status} AS status FROM ({source})"
+            f"{status} AS status, {written} AS written_date FROM ({source})"
         )
         connection.execute(f"CREATE VIEW labelled AS SELECT * FROM every WHERE {_GIVEN} IS NOT NULL")
         opened = Population(connection, files, columns, tuple(by), 0, {}, soft)
         n_rows, without = _check(opened)
-        yield Population(connection, files, columns, tuple(by), n_rows, without, soft)
+        dates = _dates(opened) if made_from_date else None
+        yield Population(connection, files, columns, tuple(by), n_rows, without, soft, dates)
 
 
 def _predictions(soft: bool) -> list[str]:
@@ -246,6 +271,17 @@ def _check(opened: Population) -> tuple[int, dict[str, int]]:
     if sum(without.values()) == n_rows:
         raise InputError("no sentence of the labelled tables has a label: there is nothing to count")
     return n_rows, without
+
+
+def _dates(opened: Population) -> Dates:
+    """How many dates there are and could not be read."""
+    made = [f"group_{at} = '{NONE}'" for at, name in enumerate(opened.by) if name not in opened.columns]
+    unread = f"written_date IS NOT NULL AND ({' OR '.join(made)})"
+    [row] = opened.query(
+        f"SELECT count(written_date), count(*) FILTER ({unread}), min(written_date) FILTER ({unread}) "
+        "FROM labelled"
+    )
+    return Dates(*row)
 
 
 def table_files(paths: Sequence[Path]) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 
 from framelens import LABELS, InputError, MissingExtraError
 from framelens_evaluation.inputs.baselines import BASELINES
-from framelens_evaluation.inputs.dataset import gold_labels
+from framelens_evaluation.inputs.dataset import gold_labels, shared_sentences
 from framelens_evaluation.inputs.systems import fitted_baseline
 from framelens_evaluation.reporting.provenance import (
     Source,
@@ -158,7 +157,7 @@ def evaluate(
         data=_summary(data),
         train=_summary(train) if train else None,
         shared_articles=len(train.articles & data.articles) if train else None,
-        shared_sentences=_shared_sentences(data, train) if train else None,
+        shared_sentences=shared_sentences(data, train) if train else None,
         left_out=tuple(left_out),
         model_digest=first.system.digest,
         model_context_sentences=_context_sentences(first.system),
@@ -290,15 +289,6 @@ def _summary(data: GoldSet) -> DataSummary:
         n_articles=len({row.article for row in data.labelled}),
         n_by_label={label: counts[label] for label in LABELS},
     )
-
-
-def _shared_sentences(data: GoldSet, train: GoldSet) -> int:
-    known = {_bare(row.text) for row in train.sentences}
-    return sum(_bare(row.text) in known for row in data.labelled)
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"[\W_]", "", text.casefold())
 
 
 def _sources(first: _Measured, data: GoldSet, train: GoldSet | None) -> Iterator[Source]:
