@@ -44,6 +44,7 @@ def _template() -> Any:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {
         "inline": _inline,
+        "value": _cell_text,
         "kind": lambda block: type(block).__name__,
         "marked": _marked,
         "numbers": _number_columns,
