@@ -369,3 +369,14 @@ class TestRealData:
         found = judged(row for _, part in splits.items() for row in part)
         assert found.items() <= expected.items()
         assert len(expected) - len(found) == sum(splits.dropped.values())
+
+    def test_the_audit_asks_no_annotated_sentence(self, real) -> None:
+        """The audit measures models that were fitted on this data; its sentences are our own."""
+        from framelens_evaluation.audit.audit import questions
+        from framelens_evaluation.audit.material import read_material
+        from framelens_evaluation.statistics.bootstrap import Resampling
+
+        known = fingerprints(real[0]["text"])
+        asked = questions(Resampling(0, 1), read_material().checks)
+        assert len(asked) > 5_000
+        assert [text for text in asked if leaks(text, known)] == []
