@@ -250,31 +250,10 @@ class FramingClassifier:
                 "label_documents takes an iterable of strings; for one text use label_document()"
             )
         splitter = splitter or NewsSplitter()
-        for window in self._windows_of_documents(texts, splitter):
+        # Empty documents fill the window too.
+        documents = _split(texts, splitter)
+        for window in in_windows(documents, self._lookahead, lambda document: max(1, len(document[1]))):
             yield from self._label_documents(window)
-
-    def _windows_of_documents(
-        self, texts: Iterable[str], splitter: SentenceSplitter
-    ) -> Iterator[list[tuple[str, list[tuple[int, int]]]]]:
-        """Documents with their sentences, as many as make a window; see `framelens.pairs.in_windows`."""
-        window: list[tuple[str, list[tuple[int, int]]]] = []
-        n_sentences = 0
-        try:
-            for i, text in enumerate(texts):
-                if not isinstance(text, str):
-                    raise InputError(f"documents must be strings, got {type(text).__name__} at index {i}")
-                spans = splitter.spans(text)
-                window.append((text, spans))
-                n_sentences += max(1, len(spans))  # empty documents fill the window too
-                if n_sentences >= self._lookahead:
-                    yield window
-                    window, n_sentences = [], 0
-        except Exception:
-            if window:
-                yield window
-            raise
-        if window:
-            yield window
 
     def _label_documents(
         self, window: Sequence[tuple[str, list[tuple[int, int]]]]
@@ -399,3 +378,11 @@ def _softmax(logits: FloatArray) -> FloatArray:
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     probabilities: FloatArray = shifted / shifted.sum(-1, keepdims=True)
     return probabilities
+
+
+def _split(texts: Iterable[str], splitter: SentenceSplitter) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    """Documents with where their sentences begin and end."""
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"documents must be strings, got {type(text).__name__} at index {i}")
+        yield text, splitter.spans(text)

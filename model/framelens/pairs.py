@@ -10,7 +10,7 @@ from framelens.prediction import Prediction, Status
 from framelens.scope import out_of_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["checked_texts", "fault_of", "in_windows", "paired", "unlabelled"]
 
@@ -37,15 +37,25 @@ def paired(texts: Iterable[str], context: Iterable[str | None] | None) -> Iterat
         yield text, before
 
 
-def in_windows(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """The items in lists of a size; where they end in an error, those before it come first."""
+def in_windows(
+    items: Iterable[_T], size: int, weight: Callable[[_T], int] = lambda _: 1
+) -> Iterator[list[_T]]:
+    """The items in lists; where they end in an error, those before it come first.
+
+    Args:
+        items: of any kind.
+        size: the weight that fills a list; its last item may go beyond.
+        weight: of an item, at least 1.
+    """
     window: list[_T] = []
+    filled = 0
     try:
         for item in items:
             window.append(item)
-            if len(window) == size:
+            filled += weight(item)
+            if filled >= size:
                 yield window
-                window = []
+                window, filled = [], 0
     except Exception:
         # Without this, a fault in a caller's iterable would cost up to a window of labels.
         if window:

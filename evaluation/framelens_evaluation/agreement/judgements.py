@@ -21,7 +21,7 @@ import numpy as np
 
 from framelens import LABELS, InputError, Label
 from framelens.tables import open_table
-from framelens_evaluation.reporting.figures import LABEL_NAMES
+from framelens_evaluation.reporting.figures import LABEL_NAMES, LABELS_AS_WRITTEN
 from framelens_evaluation.reporting.provenance import Source
 from framelens_evaluation.statistics.metrics import NO_LABEL
 
@@ -48,9 +48,7 @@ _RULE_NAMES: Final = tuple(RULES)
 _ITEM_COLUMNS: Final = frozenset({"item", "id"})
 _JUDGEMENT_COLUMNS: Final = frozenset({"label", "rule"})
 # Judges write a label as the codebook does or by its short name, with underscores or spaces.
-_LABEL_PLACES: Final = {
-    name.replace("_", " "): at for at, label in enumerate(LABELS) for name in (label, LABEL_NAMES[label])
-}
+_LABEL_PLACES: Final = {name: LABELS.index(label) for name, label in LABELS_AS_WRITTEN.items()}
 
 
 @dataclass

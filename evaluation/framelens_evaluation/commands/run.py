@@ -13,7 +13,6 @@ from framelens_evaluation.console import app, check_folder, command_line, progre
 if TYPE_CHECKING:
     from framelens_evaluation.inputs.baselines import BaselineName
     from framelens_evaluation.inputs.systems import System
-    from framelens_evaluation.statistics.bootstrap import Interval
 
 _HELP = """Score a model and baselines on the same judged sentences.
 
@@ -82,6 +81,7 @@ def run(
 ) -> None:
     """Score a model and baselines."""
     # Here, so that --help answers at once.
+    from framelens_evaluation.agreement.measure import read_judge_ceiling
     from framelens_evaluation.inputs.dataset import read_gold
     from framelens_evaluation.inputs.systems import open_system, read_label_map
     from framelens_evaluation.reporting.output import write_outputs
@@ -91,7 +91,7 @@ def run(
     names = _baseline_names(baseline)
     check_folder(output)
     label_map = read_label_map(labels) if labels else None
-    ceiling = _ceiling(judges) if judges else None
+    ceiling = read_judge_ceiling(judges) if judges else None
     gold = read_gold(data)
     fitted_on = read_gold(train) if train else None
     with progress() as tell:
@@ -139,10 +139,3 @@ def _baseline_names(given: list[str] | None) -> list[BaselineName] | None:
     if unknown:
         raise InputError(f"expected a baseline among {', '.join(BASELINES)}, got {unknown[0]!r}")
     return [name for name in BASELINES if name in given]
-
-
-def _ceiling(path: Path) -> Interval:
-    """How well judges agree, from the report of `framelens-eval agreement`."""
-    from framelens_evaluation.agreement.measure import read_judge_ceiling
-
-    return read_judge_ceiling(path)

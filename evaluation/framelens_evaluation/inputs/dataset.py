@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from framelens import InputError, Label
 from framelens.tables import open_table
+from framelens_evaluation.reporting.figures import LABELS_AS_WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["GoldSentence", "GoldSet", "gold_labels", "read_gold", "shared_sentences"]
 
 
-_SHORT_NAMES = {
-    name: label for label in Label for name in (label.replace("_", " "), *label.split("_")[:1])
-} | {"state framing": Label.STATE_MEDIA_FRAMING}
+_WRITTEN = LABELS_AS_WRITTEN | {"state": Label.STATE_MEDIA_FRAMING}
 _TABLES = (".csv", ".tsv", ".parquet")
 
 
@@ -78,7 +77,7 @@ class GoldSentence(BaseModel):
             row["sure"] = int(row["sure"])
         label, cue, text = row.get("label"), row.get("cue"), row.get("text")
         if isinstance(label, str):
-            row["label"] = _SHORT_NAMES.get(label.strip().lower().replace("_", " "), label)
+            row["label"] = _WRITTEN.get(label.strip().lower().replace("_", " "), label)
         if isinstance(cue, str) and isinstance(text, str):
             if cue not in text:
                 raise ValueError(f"cue {cue!r} is not in the text")

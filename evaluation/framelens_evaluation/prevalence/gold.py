@@ -14,7 +14,7 @@ from framelens.labels import PROBABILITY_COLUMNS
 from framelens.tables import open_table
 from framelens_evaluation.prevalence.estimators import Sample
 from framelens_evaluation.prevalence.population import KEYS
-from framelens_evaluation.reporting.figures import LABEL_NAMES
+from framelens_evaluation.reporting.figures import LABELS_AS_WRITTEN
 from framelens_evaluation.statistics.bootstrap import cluster_codes
 from framelens_evaluation.statistics.metrics import NO_LABEL
 
@@ -32,10 +32,10 @@ OUT_OF_SCOPE = "not_applicable"
 #: What a row without a gold label can mean.
 BLANKS = ("refuse", "skip", "out-of-scope")
 _SHOWN = 3
-#: What a judge may write: the labels and the short names of the reports, in lower case with spaces.
-_WRITTEN = {
-    name.replace("_", " "): at for at, label in enumerate(LABELS) for name in (str(label), LABEL_NAMES[label])
-} | {OUT_OF_SCOPE.replace("_", " "): NO_LABEL}
+#: What a judge may write, as a place in `LABELS` or `NO_LABEL`.
+_WRITTEN = {name: LABELS.index(label) for name, label in LABELS_AS_WRITTEN.items()} | {
+    OUT_OF_SCOPE.replace("_", " "): NO_LABEL
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,8 @@ def read_gold_table(path: Path, column: str | None = None, blank: str = "refuse"
     Args:
         path: a table that `framelens.tables.open_table` reads.
         column: that of the gold label; None takes ``gold`` where there is one, else ``label``. Its values
-            are labels or their short names (`LABEL_NAMES`), whatever the case, with spaces or underscores.
+            are labels or their short names (`LABELS_AS_WRITTEN`), whatever the case, with spaces or
+            underscores.
         blank: one of `BLANKS`, what a row without a gold label means. ``skip`` leaves such rows out, as if
             the others had been drawn alone, which is right where the rows stood in random order and
             were labelled from the top; ``out-of-scope`` takes them as judged so.

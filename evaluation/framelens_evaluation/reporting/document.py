@@ -27,9 +27,15 @@ __all__ = [
     "Table",
     "Text",
     "Tone",
+    "three_digits",
 ]
 
 Tone = Literal["good", "warn", "bad", "note"]
+
+
+def three_digits(value: float | None) -> str:
+    """A figure as reports show it; "n/a" where it is not defined."""
+    return "n/a" if value is None else f"{value:.3f}"
 
 
 @dataclass(frozen=True, slots=True)

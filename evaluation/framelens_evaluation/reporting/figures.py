@@ -18,7 +18,18 @@ from framelens.errors import require
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ACCENT", "INK", "LABEL_COLOURS", "LABEL_NAMES", "MUTED", "RULE", "SERIES", "drawing", "to_svg"]
+__all__ = [
+    "ACCENT",
+    "INK",
+    "LABELS_AS_WRITTEN",
+    "LABEL_COLOURS",
+    "LABEL_NAMES",
+    "MUTED",
+    "RULE",
+    "SERIES",
+    "drawing",
+    "to_svg",
+]
 
 LABEL_COLOURS: Final = {
     Label.STATE_MEDIA_FRAMING: "#d55e00",
@@ -30,6 +41,10 @@ LABEL_NAMES: Final = {
     Label.STATE_MEDIA_FRAMING: "state framing",
     Label.INDEPENDENT_REPORTING: "independent",
     Label.HEDGED_CLAIM: "hedged",
+}
+#: What people may write for a label, in lower case with spaces: its name, or the short one.
+LABELS_AS_WRITTEN: Final = {
+    name.replace("_", " "): label for label in Label for name in (str(label), LABEL_NAMES[label])
 }
 #: For whatever is not a label: systems, groups.
 SERIES: Final = ("#0072b2", "#e69f00", "#cc79a7", "#56b4e9", "#009e73", "#d55e00", "#7f7f7f")

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from framelens import LABELS
-from framelens_evaluation.reporting.document import Block, Callout, Cell, Document, Section, Table, Text, Tone
+from framelens_evaluation.reporting.document import (
+    Block,
+    Callout,
+    Cell,
+    Document,
+    Section,
+    Table,
+    Text,
+    Tone,
+    three_digits,
+)
 from framelens_evaluation.reporting.figures import LABEL_NAMES
 from framelens_evaluation.reporting.provenance import provenance_section
 from framelens_evaluation.run.faithfulness import faithfulness_section
@@ -90,7 +100,7 @@ def _key_figures(report: Report) -> tuple[tuple[str, str], ...]:
     ]
     calibration = first.subsets[0].calibration
     if calibration is not None:
-        shown.append((_plain(calibration.ece_debiased), "ECE, debiased; 0 is perfect calibration"))
+        shown.append((three_digits(calibration.ece_debiased), "ECE, debiased; 0 is perfect calibration"))
     if report.judge_ceiling is not None:
         shown.append((str(report.judge_ceiling), "macro-F1 of one judge against another"))
     return tuple(shown)
@@ -198,9 +208,9 @@ def _probabilities(report: Report) -> list[Section]:
             f"over {len(calibration.reliability)} bins of equally many sentences. A perfectly calibrated "
             f"model with the same probabilities would get {perfect} at this n, so not all of it is the "
             "model's fault. "
-            f"Debiased, it is {_plain(calibration.ece_debiased)}; the debiased root mean squared gap, which "
-            f"has an interval, is {calibration.rms_error}. Log loss and Brier score are lower for better "
-            "probabilities."
+            f"Debiased, it is {three_digits(calibration.ece_debiased)}; the debiased root mean squared gap, "
+            f"which has an interval, is {calibration.rms_error}. Log loss and Brier score are lower for "
+            "better probabilities."
         )
         blocks.insert(0, Text(text))
     if figure is not None:
@@ -249,7 +259,7 @@ def _calibration(systems: Sequence[SystemResult]) -> Table:
                 part.brier,
                 "n/a" if calibration.ece is None else f"{calibration.ece:.3f}",
                 calibration.ece_if_calibrated,
-                _plain(calibration.ece_debiased),
+                three_digits(calibration.ece_debiased),
                 calibration.rms_error,
                 part.macro_auroc,
                 part.macro_auprc,
@@ -319,12 +329,12 @@ def _scope(details: Details) -> Section:
         (
             "found among those judged not applicable",
             f"{scope.caught:,} of {scope.n_out:,}",
-            _plain(scope.recall),
+            three_digits(scope.recall),
         ),
         (
             "judged not applicable among those refused",
             f"{scope.caught:,} of {scope.caught + scope.refused:,}",
-            _plain(scope.precision),
+            three_digits(scope.precision),
         ),
         ("sentences with a label that were refused", f"{scope.refused:,} of {scope.n_labelled:,}", ""),
         ("macro-F1 if none were refused", str(scope.macro_f1_forced), ""),
@@ -348,7 +358,3 @@ def _mistakes(found: Evaluation) -> tuple[Block, ...]:
 
 def _share(found: Interval) -> str:
     return "n/a" if found.value is None else f"{found.value:.1%}"
-
-
-def _plain(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from framelens import LABELS, InputError, Label
-from framelens_evaluation.reporting.document import Callout, Cell, Figure, Section, Table, Text
+from framelens_evaluation.reporting.document import Callout, Cell, Figure, Section, Table, Text, three_digits
 from framelens_evaluation.reporting.figures import INK, LABEL_NAMES, MUTED, SERIES, drawing, to_svg
 from framelens_evaluation.reporting.provenance import Part
 from framelens_evaluation.run.erasure import kept_words, random_runs, words_in_spans
@@ -342,10 +342,10 @@ def _verdict(overall: LabelFaithfulness) -> Callout:
     if needed.low is None or enough.high is None:
         return Callout("Too few articles to say whether the evidence matters more than random words.")
     parts = [
-        f"Deleting the evidence costs the label {_plain(overall.comprehensiveness.evidence.value)} of its "
-        f"probability, deleting random words {_plain(overall.comprehensiveness.random.value)}; "
-        f"the evidence alone costs it {_plain(overall.sufficiency.evidence.value)}, random words alone "
-        f"{_plain(overall.sufficiency.random.value)}."
+        f"Deleting the evidence costs the label {three_digits(overall.comprehensiveness.evidence.value)} of "
+        f"its probability, deleting random words {three_digits(overall.comprehensiveness.random.value)}; "
+        f"the evidence alone costs it {three_digits(overall.sufficiency.evidence.value)}, random words alone "
+        f"{three_digits(overall.sufficiency.random.value)}."
     ]
     is_needed = needed.low > 0
     is_enough = enough.high < 0
@@ -359,10 +359,6 @@ def _verdict(overall: LabelFaithfulness) -> Callout:
         case _:
             parts.append("**The words shown do no better than random ones.**")
     return Callout(" ".join(parts), "good" if is_needed and is_enough else "warn")
-
-
-def _plain(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
 
 
 def _name(label: Label | None) -> str:
