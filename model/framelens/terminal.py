@@ -46,6 +46,7 @@ LABEL_WORDS = {
 }
 #: Columns of a picture or text file, and the most that is used of a terminal: longer lines read badly.
 PICTURE_WIDTH = 104
+_PICTURE_HEIGHT = 25
 _MARGIN = {
     Label.STATE_MEDIA_FRAMING: "state",
     Label.INDEPENDENT_REPORTING: "independent",
@@ -144,9 +145,10 @@ def to_html(renderable: RenderableType, title: str) -> str:
 
 
 def _recorded(renderable: RenderableType) -> Console:
+    # With TERM=dumb, as under cron, rich would take 80 columns if it were not told the height as well.
     console = Console(
-        record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor",
-        legacy_windows=False,
+        record=True, width=PICTURE_WIDTH, height=_PICTURE_HEIGHT, file=io.StringIO(), force_terminal=True,
+        color_system="truecolor", legacy_windows=False,
     )  # fmt: skip
     console.print(renderable)
     return console

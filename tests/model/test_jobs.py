@@ -371,8 +371,10 @@ def test_a_broken_last_line_costs_no_work(idle: FramingClassifier, tmp_path: Pat
 
 
 def test_progress_shows_on_a_terminal_that_does_not_show_the_result(
-    classifier: FramingClassifier, tmp_path: Path
+    classifier: FramingClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
     def reported(output: str, *, out_is_terminal: bool) -> str:
         out = Console(file=io.StringIO(), force_terminal=out_is_terminal)
         err = Console(file=io.StringIO(), force_terminal=True)

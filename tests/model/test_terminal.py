@@ -52,7 +52,12 @@ def example() -> LabelledDocument:
 
 def recorded(renderable: RenderableType, width: int = 80) -> Console:
     console = Console(
-        record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+        record=True,
+        width=width,
+        height=25,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
     )
     console.print(renderable)
     return console
@@ -198,6 +203,14 @@ def test_profile_line() -> None:
     nothing = dict.fromkeys(Label, 0)
     assert profile_line(Profile(1, nothing, 0, 1)) == "1 sentence (1 not labelled)"
     assert profile_line(Profile(0, nothing, 0, 0)) == "0 sentences"
+
+
+def test_a_picture_hangs_on_no_terminal(example: LabelledDocument, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    for term in ("xterm-256color", "dumb"):
+        monkeypatch.setenv("TERM", term)
+        drawn.append(to_html(render_document(example), "t"))
+    assert drawn[0] == drawn[1]
 
 
 def test_a_picture_is_well_formed_and_loads_nothing(example: LabelledDocument) -> None:
