@@ -2,7 +2,9 @@
 
 A bundle is a Hugging Face model directory: ``config.json``, ``tokenizer.json``,
 ``model.safetensors`` (fp16), ``model.onnx`` (the graph without the weights), and beside them
-``quality.json`` and ``model_card.md``, which say how good it is.
+``quality.json`` and ``model_card.md``, which say how good it is. An int8 model also has
+``model.int8.onnx``, and its weights are int8 with the float32 step of each row beside them, under
+their name and ``.scale``.
 """
 
 from __future__ import annotations
@@ -13,21 +15,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from framelens.errors import ModelFormatError, ModelNotFoundError
+from framelens.errors import InputError, ModelFormatError, ModelNotFoundError
 from framelens.labels import CUE_TAGS, LABELS
 
 if TYPE_CHECKING:
     import numpy as np
     from tokenizers import Tokenizer
 
-__all__ = ["BUNDLED", "Bundle", "BundleConfig", "find_bundle"]
+__all__ = ["BUNDLED", "FAST", "SCALE_SUFFIX", "Bundle", "BundleConfig", "Precision", "find_bundle"]
 
-#: The name of the model that ships with the package.
-BUNDLED = "bundled"
+#: What a model computes in.
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+#: The name of the model that ships with the package, and of its student, which labels several times as fast.
+BUNDLED, FAST = "bundled", "fast"
+_PACKAGED = {BUNDLED: "bundled", FAST: "bundled_fast"}
+#: Behind the name of an int8 matrix: that of the steps of its rows.
+SCALE_SUFFIX = ".scale"
+_GRAPHS: dict[str, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 _REQUIRED = ("config.json", "tokenizer.json", "model.safetensors")
 
 
@@ -43,6 +51,7 @@ class BundleConfig(BaseModel):
     max_tokens: int = Field(ge=8)
     context_sentences: int = Field(ge=0, le=8)
     evidence_threshold: float = Field(ge=0, le=1)
+    precision: Literal["fp32", "int8"] = "fp32"
 
 
 @dataclass(frozen=True)
@@ -57,28 +66,42 @@ class Bundle:
     folder: Path
     config: BundleConfig
 
-    @property
-    def graph(self) -> bytes:
-        """The ONNX graph.
+    def graph(self, precision: Precision = "fp32") -> bytes:
+        """The ONNX graph that computes in a precision, ``fp32`` or ``int8``.
 
         Raises:
-            ModelFormatError: the directory has none.
+            InputError: the model has no graph of that precision.
+            ModelFormatError: it has no graph at all.
         """
-        path = self.folder / "model.onnx"
-        if not path.is_file():
+        name = _GRAPHS.get(precision)
+        if name is not None and (self.folder / name).is_file():
+            return (self.folder / name).read_bytes()
+        if precision == "fp32":
             raise ModelFormatError(
                 f"{self.folder} has no model.onnx; export it, or load the model with backend='torch'"
             )
-        return path.read_bytes()
+        known = [kind for kind, name in _GRAPHS.items() if (self.folder / name).is_file()]
+        raise InputError(
+            f"the onnx backend computes this model in {' or '.join(known) or 'nothing'}, got {precision!r}; "
+            "bf16 and fp16 need backend='torch', int8 an int8 model such as 'fast'"
+        )
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, as hexadecimal, over all that decides a label: config, tokeniser and weights."""
+        """SHA-256, as hexadecimal, over all that decides a label: config, tokeniser and weights.
+
+        Of an int8 model also its graph, which holds the ranges of the activations.
+        """
         total = hashlib.sha256()
-        for name in _REQUIRED:
+        for name in (*_REQUIRED, *[_GRAPHS["int8"]] * self.has_int8):
             with (self.folder / name).open("rb") as part:
                 total.update(hashlib.file_digest(part, "sha256").digest())
         return total.hexdigest()
+
+    @property
+    def has_int8(self) -> bool:
+        """Whether it can compute in int8."""
+        return (self.folder / _GRAPHS["int8"]).is_file()
 
     @property
     def quality(self) -> dict[str, Any] | None:
@@ -102,8 +125,8 @@ class Bundle:
 
         return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
 
-    def weights(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The weights by name, in the precision that they are stored in.
+    def tensors(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What ``model.safetensors`` holds, by name and as it is stored.
 
         Raises:
             ModelFormatError: the file is damaged.
@@ -117,9 +140,25 @@ class Bundle:
         except SafetensorError as error:
             raise ModelFormatError(f"{path} is damaged, get the model again: {error}") from error
 
+    def weights(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The weights by name, in floating point: float16 as stored, and float32 what is stored as int8.
+
+        Raises:
+            ModelFormatError: the file is damaged.
+        """
+        stored = self.tensors()
+        found = {}
+        for name, values in stored.items():
+            scales = stored.get(f"{name}{SCALE_SUFFIX}")
+            if scales is not None:
+                found[name] = values * scales[:, None]
+            elif not name.endswith(SCALE_SUFFIX):
+                found[name] = values
+        return found
+
 
 def find_bundle(model: str | Path = BUNDLED, revision: str | None = None) -> Bundle:
-    """Find a model by ``bundled``, path or Hugging Face hub id.
+    """Find a model by ``bundled``, ``fast``, path or Hugging Face hub id.
 
     Args:
         model: a folder that exists is taken as such; anything else is a hub id.
@@ -129,8 +168,8 @@ def find_bundle(model: str | Path = BUNDLED, revision: str | None = None) -> Bun
         ModelNotFoundError: there is no such folder, and the hub has no such model or is out of reach.
         ModelFormatError: the folder holds something else than a framelens model.
     """
-    if str(model) == BUNDLED:
-        with as_file(files("framelens") / "bundled") as folder:
+    if str(model) in _PACKAGED:
+        with as_file(files("framelens") / _PACKAGED[str(model)]) as folder:
             return _open(Path(folder))
     folder = Path(model).expanduser()
     return _open(folder if folder.is_dir() else _download(str(model), revision))
@@ -140,7 +179,7 @@ def _download(hub_id: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.safetensors", "model.onnx", "model_card.md"]
+    patterns = ["*.json", "*.safetensors", *_GRAPHS.values(), "model_card.md"]
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
     except HFValidationError as error:

@@ -32,11 +32,9 @@ __all__ = ["FramingClassifier"]
 
 #: Texts read ahead by `FramingClassifier.label_many`, so that batches can be made of similar lengths.
 LOOKAHEAD = 512
-#: Most tokens, padding included, in one forward pass; keeps the activations within a few tens of MB.
-TOKEN_BUDGET = 2048
-#: Tokens that are enough for one pass to run at full speed on a processor: a batch that has them ends
-#: where longer sentences begin, and padding is all but none.
-_ENOUGH_TOKENS = 512
+#: The part of a pass's tokens that is enough to run at full speed: a batch that has them ends where longer
+#: sentences begin, and padding is all but none.
+_ENOUGH = 4
 
 
 class FramingClassifier:
@@ -47,7 +45,7 @@ class FramingClassifier:
 
     Args:
         abstain_below: predictions less probable than this are marked as abstentions, in [0, 1].
-        batch_size: most sentences in one forward pass.
+        batch_size: most sentences in one forward pass; None is 32, and 4,096 on a GPU.
         threads: threads of one forward pass; None leaves the choice to the backend.
         lookahead: texts read ahead by `label_many`, so that batches can be made of similar lengths.
         cache_bytes: memory, about so much, for what was labelled last: an equal sentence, with an equal
@@ -63,7 +61,7 @@ class FramingClassifier:
         self,
         *,
         abstain_below: float = 0.0,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         threads: int | None = None,
         lookahead: int = LOOKAHEAD,
         cache_bytes: int = 0,
@@ -85,9 +83,9 @@ class FramingClassifier:
         backend: BackendName = "onnx",
         device: str = "cpu",
         revision: str | None = None,
-        precision: Precision = "fp32",
+        precision: Precision | None = None,
         abstain_below: float = 0.0,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         threads: int | None = None,
         lookahead: int = LOOKAHEAD,
         cache_bytes: int = 0,
@@ -95,11 +93,12 @@ class FramingClassifier:
         """A classifier with another model, backend, device or precision.
 
         Args:
-            model: ``bundled``, a folder, or a Hugging Face hub id.
+            model: ``bundled``; ``fast``, its int8 student; a folder, or a Hugging Face hub id.
             backend: ``onnx`` needs no torch; ``torch`` needs the extra ``[torch]``.
             device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, as the backend knows it.
             revision: branch, tag or commit on the hub.
-            precision: ``fp32``, or ``bf16`` with the torch backend.
+            precision: with onnx the model's own, ``fp32`` or ``int8``; with torch ``fp32``, ``bf16``, or on
+                a GPU ``fp16``. None is the model's own with onnx, and fp32 with torch.
             abstain_below: see the class.
             batch_size: see the class.
             threads: see the class.
@@ -133,7 +132,7 @@ class FramingClassifier:
         *,
         revision: str | None = None,
         abstain_below: float,
-        batch_size: int,
+        batch_size: int | None,
         lookahead: int,
         cache_bytes: int,
         **backend: Any,
@@ -149,7 +148,6 @@ class FramingClassifier:
         self._lookahead = lookahead
         self._remembered = PredictionCache(cache_bytes)
         self._abstain_below = check_threshold(abstain_below)
-        self._batch_size = batch_size
         self._bundle = find_bundle(model, revision)
         config = self._bundle.config
         self._encoder = PairEncoder(
@@ -157,6 +155,7 @@ class FramingClassifier:
         )
         name = backend.pop("backend", "onnx")
         self._backend = build_backend(self._bundle, name, **backend)
+        self._batch_size = batch_size or self._backend.batch_size
 
     @property
     def digest(self) -> str:
@@ -355,18 +354,21 @@ class FramingClassifier:
 
     def _scored(self, encoded: Sequence[EncodedPair]) -> Iterator[tuple[list[int], Scores]]:
         """Batches as indices into ``encoded``, with the network's scores of each."""
-        for batch in self._batches(encoded):
-            yield batch, self._backend.run(collate([encoded[i] for i in batch], self._encoder.pad_id))
+        batches = list(self._batches(encoded))
+        collated = (collate([encoded[i] for i in batch], self._encoder.pad_id) for batch in batches)
+        yield from zip(batches, self._backend.run(collated), strict=True)
 
     def _batches(self, encoded: Sequence[EncodedPair]) -> Iterator[list[int]]:
-        """Indices of similar length, at most ``batch_size`` and `TOKEN_BUDGET` tokens together."""
+        """Indices of similar length, or of equal length, within the limits of one pass."""
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        budget = self._backend.token_budget
+        enough = budget // _ENOUGH if self._backend.pads else 0
         batch: list[int] = []
         for i in order:
             n = len(encoded[i])
-            full = len(batch) >= self._batch_size or (len(batch) + 1) * n > TOKEN_BUDGET
+            full = len(batch) >= self._batch_size or (len(batch) + 1) * n > budget
             padded = bool(batch) and n > len(encoded[batch[-1]])
-            if batch and (full or (padded and len(batch) * len(encoded[batch[-1]]) >= _ENOUGH_TOKENS)):
+            if batch and (full or (padded and len(batch) * len(encoded[batch[-1]]) >= enough)):
                 yield batch
                 batch = []
             batch.append(i)

@@ -13,6 +13,8 @@ from framelens.cache import PredictionCache
 from framelens.labels import Label
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from framelens.encoding import EncodedBatch
 
 TEXTS = [f"Talks open on day {i} in Corvane, the ministry said{' again' * (i % 5)}." for i in range(12)]
@@ -45,9 +47,10 @@ def counting(classifier: FramingClassifier, monkeypatch: pytest.MonkeyPatch) -> 
     sizes: list[int] = []
     run = classifier._backend.run
 
-    def counted(batch: EncodedBatch) -> Any:
-        sizes.append(len(batch.input_ids))
-        return run(batch)
+    def counted(batches: Iterable[EncodedBatch]) -> Any:
+        given = list(batches)
+        sizes.extend(len(batch.input_ids) for batch in given)
+        return run(given)
 
     monkeypatch.setattr(classifier._backend, "run", counted)
     return sizes

@@ -25,7 +25,7 @@ from framelens_training.data import (
     write_splits,
 )
 from framelens_training.leakage import fingerprints, leaks, read_fingerprints
-from framelens_training.recipe import DataRecipe, load_recipe
+from framelens_training.recipe import DataRecipe, Recipe, load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -311,7 +311,7 @@ def test_write_splits_writes_what_is_read_again(
 def real() -> tuple[Dataset, Splits, DataRecipe, Path]:
     """The real folder, split by the shipped recipe as `fit` does it."""
     folder = Path(REAL or "")
-    chosen = load_recipe("minilm").data
+    chosen = load_recipe("minilm", Recipe).data
     rows = load_annotated(folder)
     return rows, split_sentences(rows, chosen, folder / "sealed" / "fingerprints.txt.gz"), chosen, folder
 

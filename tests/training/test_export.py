@@ -148,7 +148,7 @@ def test_every_other_pooling_exports(
     tokenizer.save_pretrained(tmp_path / "run" / "model")
     model.save_pretrained(tmp_path / "run" / "model")
     _, measured = export(tmp_path / "run", tmp_path / "bundle")
-    assert [path.path for path in measured] == ["as fitted: torch fp32", *(name for name, _, _ in PATHS)]
+    assert [path.path for path in measured] == ["as fitted: torch", *(name for name, _, _ in PATHS)]
     by_onnx, by_torch = (
         probabilities(tmp_path / "bundle", name, texts, CONTEXT) for name in ("onnx", "torch")
     )

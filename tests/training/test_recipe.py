@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from framelens.errors import InputError
-from framelens_training.recipe import Recipe, load_recipe
+from framelens_training.recipe import DistilRecipe, Recipe, load_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,20 +25,23 @@ def refusal(text: str, folder: Path) -> str:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        load_recipe(str(path))
+        load_recipe(str(path), Recipe)
     message = str(caught.value)
     assert "\n" not in message
     assert str(path) in message
     return message
 
 
-def test_every_shipped_recipe_loads() -> None:
-    names = [
-        entry.name.removesuffix(".toml") for entry in (files("framelens_training") / "recipes").iterdir()
-    ]
-    assert "minilm" in names
+@pytest.mark.parametrize(
+    ("kind", "folder", "known"),
+    [(Recipe, "recipes", "minilm"), (DistilRecipe, "recipes/students", "fast")],
+)
+def test_every_shipped_recipe_loads(kind: type[Recipe | DistilRecipe], folder: str, known: str) -> None:
+    entries = (files("framelens_training") / folder).iterdir()
+    names = [entry.name.removesuffix(".toml") for entry in entries if entry.is_file()]
+    assert known in names
     for name in names:
-        recipe = load_recipe(name)
+        recipe = load_recipe(name, kind)
         assert recipe.name == name
         assert not set(recipe.data.dev_outlets) & set(recipe.data.test_outlets)
 
@@ -46,13 +49,13 @@ def test_every_shipped_recipe_loads() -> None:
 def test_a_path_is_read_with_the_defaults_for_what_it_leaves_out(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(GOOD + "[train]\nepochs = 3\n", encoding="utf-8")
-    recipe = load_recipe(str(path))
+    recipe = load_recipe(str(path), Recipe)
     assert (recipe.name, recipe.data.dev_outlets, recipe.train.epochs) == ("mine", ("a",), 3)
     assert recipe.model == Recipe.model_fields["model"].default
 
 
 def test_a_recipe_survives_its_json() -> None:
-    recipe = load_recipe("minilm")
+    recipe = load_recipe("minilm", Recipe)
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
@@ -92,14 +95,14 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(GOOD.replace("mine", "Zürich").encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):
-        load_recipe(str(path))
+        load_recipe(str(path), Recipe)
 
 
 def test_an_unknown_name_shows_the_shipped_ones() -> None:
     with pytest.raises(InputError, match=r"no recipe named 'maxilm'; shipped are .*minilm"):
-        load_recipe("maxilm")
+        load_recipe("maxilm", Recipe)
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no recipe at .*absent\.toml"):
-        load_recipe(str(tmp_path / "absent.toml"))
+        load_recipe(str(tmp_path / "absent.toml"), Recipe)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from framelens.encoding import EncodedPair
     from framelens.hf import FramingForSequenceClassification
 
-__all__ = ["Calibration", "calibrate", "expected_calibration_error", "fit_temperature"]
+__all__ = ["Calibration", "calibrate", "expected_calibration_error", "fit_temperature", "forward"]
 
 N_BINS = 15
 BATCH = 64
@@ -105,7 +105,7 @@ def calibrate(model: FramingForSequenceClassification, encoder: PairEncoder, dev
         dev: annotated sentences that the model was not fitted on.
     """
     pairs = encoder.encode([(row["text"], row["context"]) for row in dev])
-    logits, cues = _forward(model, pairs, encoder.pad_id)
+    logits, cues = forward(model, pairs, encoder.pad_id)
     in_scope = np.array([label is not None for label in dev["label"]])
     labels = np.array([LABELS.index(label) for label in dev["label"] if label is not None])
     temperature = fit_temperature(logits[in_scope], labels)
@@ -120,13 +120,16 @@ def calibrate(model: FramingForSequenceClassification, encoder: PairEncoder, dev
     )
 
 
-def _forward(
-    model: FramingForSequenceClassification, pairs: Sequence[EncodedPair], pad_id: int
+def forward(
+    model: FramingForSequenceClassification,
+    pairs: Sequence[EncodedPair],
+    pad_id: int,
+    batch_size: int = BATCH,
 ) -> tuple[FloatArray, list[FloatArray]]:
     """Label logits, and cue probabilities of each pair's tokens."""
     logits, cues = [], []
-    for start in range(0, len(pairs), BATCH):
-        batch = collate(pairs[start : start + BATCH], pad_id)
+    for start in range(0, len(pairs), batch_size):
+        batch = collate(pairs[start : start + batch_size], pad_id)
         with torch.inference_mode():
             output = model(**{name: torch.from_numpy(array) for name, array in batch.arrays().items()})
         logits.append(output.logits.numpy())

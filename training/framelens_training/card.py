@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from framelens.bundle import find_bundle
 from framelens.errors import InputError
-from framelens_training.recipe import Recipe
+from framelens_training.distil import POOL, QUANTIZATION
+from framelens_training.recipe import DistilRecipe, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +59,10 @@ def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, A
         "environment": json.loads((run_dir / "environment.json").read_text(encoding="utf-8")),
         "reports": {name: _summary(report) for name, report in reports.items()},
     }
-    recipe = Recipe.model_validate_json((run_dir / "recipe.json").read_bytes())
+    if (run_dir / POOL).is_file():
+        quality["pool"] = json.loads((run_dir / POOL).read_bytes())
+    kind = DistilRecipe if (run_dir / QUANTIZATION).is_file() else Recipe
+    recipe = kind.model_validate_json((run_dir / "recipe.json").read_bytes())
     _write(bundle / "quality.json", json.dumps(quality, indent=1, ensure_ascii=False))
     _write(bundle / "model_card.md", "\n".join(_card(quality, recipe, reports)))
 
@@ -128,7 +132,9 @@ def _brief(subset: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]) -> Iterable[str]:
+def _card(
+    quality: Mapping[str, Any], recipe: Recipe | DistilRecipe, reports: Mapping[str, Any]
+) -> Iterable[str]:
     yield from (
         "---",
         "license: apache-2.0",
@@ -145,12 +151,7 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
         "measured files.",
         "",
         f"- **Digest** `{quality['model_digest']}`",
-        "- **Base** all-MiniLM-L6-v2 (Apache-2.0), 22.6 million parameters"
-        if recipe.base == "packaged"
-        else f"- **Base** {recipe.base}",
-        f"- **Input** {_input(recipe)}, at most {recipe.model.max_tokens} tokens; "
-        "longer sentences are cut and flagged",
-        f"- **Pooling** {recipe.model.pooling}",
+        *(_student_facts(recipe, quality) if isinstance(recipe, DistilRecipe) else _facts(recipe)),
         f"- **Intended use** shares of labels in corpora, and reading aids. {_JUDGED}",
         "- **Not for** judging single persons or outlets by single sentences, moderation without a human, "
         "languages other than English",
@@ -171,6 +172,33 @@ def _card(quality: Mapping[str, Any], recipe: Recipe, reports: Mapping[str, Any]
 
 _SUBSET_KEYS = ("subset", "n_sentences", "n_articles", "n_refused", "macro_f1", "accuracy", "mcc")
 _LABEL_KEYS = ("state_media_framing", "independent_reporting", "hedged_claim")
+
+
+def _facts(recipe: Recipe) -> Iterable[str]:
+    if recipe.base == "packaged":
+        yield "- **Base** all-MiniLM-L6-v2 (Apache-2.0), 22.6 million parameters"
+    else:
+        yield f"- **Base** {recipe.base}"
+    yield (
+        f"- **Input** {_input(recipe)}, at most {recipe.model.max_tokens} tokens; "
+        "longer sentences are cut and flagged"
+    )
+    yield f"- **Pooling** {recipe.model.pooling}"
+
+
+def _student_facts(recipe: DistilRecipe, quality: Mapping[str, Any]) -> Iterable[str]:
+    layers, pool = recipe.student.layers, quality["pool"]
+    yield (
+        f"- **Teacher** the model `{recipe.teacher}`; this one began with its layers "
+        f"{', '.join(map(str, layers))} and learned its probabilities of labels and cues on "
+        f"{pool['sentences']:,} sentences, {pool['judged']:,} of them the teacher's own training sentences "
+        "and the others without labels"
+    )
+    yield (
+        "- **Precision** int8 with ranges measured once, so that no sentence changes another's label; on "
+        "processors only. Its own fp32, with the same weights and no rounding between them, also ships"
+    )
+    yield "- **Input** a sentence alone; longer sentences than the model reads are cut and flagged"
 
 
 def _input(recipe: Recipe) -> str:
@@ -252,7 +280,7 @@ def _parity_section(quality: Mapping[str, Any]) -> Iterable[str]:
     yield from (
         "## Parity",
         "",
-        "Every path that ships beside the fitted fp32 weights in torch, on the sentences of dev and test.",
+        "Every path that ships beside the model as fitted in torch, on the sentences of dev and test.",
         "Batch dependence is the largest change of a probability between a sentence alone and in a batch of",
         "32.",
         "",

@@ -69,16 +69,51 @@ def fit(
     """
     _check_extra()
     from framelens_training.fit import fit as run_fit
-    from framelens_training.recipe import load_recipe
+    from framelens_training.recipe import Recipe, load_recipe
 
     changes = list(change or ())
     if base is not None:
         changes.append(f"base={base}")
     if seed is not None:
         changes.append(f"train.seed={seed}")
-    settings = load_recipe(recipe, changes)
+    settings = load_recipe(recipe, Recipe, changes)
     best = run_fit(settings, out, data_dir, overwrite)
     _say(f"dev macro-F1 {best['eval_macro_f1']:.4f}; the model is in {out / 'model'}")
+
+
+@app.command()
+def distil(
+    recipe: Annotated[
+        str,
+        typer.Argument(help="A shipped recipe by name (fast), or the path of a .toml.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Run directory to write.", show_default=False)],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds annotated/ and raw/; else $FRAMELENS_DATA.", show_default=False),
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="SECTION.FIELD=VALUE, such as student.layers=[0,5], in place of the recipe's; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")] = False,
+) -> None:
+    """Fit a small int8 student to what a larger model makes of many sentences without labels.
+
+    The sentences are those of raw/*.jsonl.gz that are in no held-out outlet or article and in no
+    evaluation set. `export` then writes the int8 model behind `framelens label --fast`.
+    """
+    _check_extra()
+    from framelens_training.distil import distil as run_distil
+    from framelens_training.recipe import DistilRecipe, load_recipe
+
+    settings = load_recipe(recipe, DistilRecipe, list(change or ()))
+    figures = run_distil(settings, out, data_dir, overwrite)
+    _say("dev macro-F1: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from tokenizers import Tokenizer
@@ -16,16 +18,24 @@ from framelens.bundle import find_bundle
 from framelens.encoding import PairEncoder
 from framelens.errors import InputError, require
 from framelens.hf import FramingForSequenceClassification
-from framelens_training.calibrate import calibrate
+from framelens_training.bert_graph import bert_graph, has_bert_graph
+from framelens_training.calibrate import calibrate, forward
+from framelens_training.distil import read_ranges
 from framelens_training.files import write_json
 from framelens_training.graph import weightless_graph
-from framelens_training.parity import gate, measure_parity
+from framelens_training.parity import INT8_PATHS, PATHS, gate, measure_parity
+from framelens_training.quantize import prepare, quantised_weights, set_ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from datasets import Dataset
 
+    from framelens.arrays import FloatArray
+    from framelens.hf import FramingConfig
     from framelens_training.calibrate import Calibration
-    from framelens_training.parity import PathParity
+    from framelens_training.parity import PathParity, Reference
+    from framelens_training.quantize import ActivationRange
 
 __all__ = ["MAX_BYTES", "export"]
 
@@ -57,7 +67,11 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
     if out.exists() and not (out / "config.json").is_file() and (out.is_file() or any(out.iterdir())):
         raise InputError(f"{out} is no model, so it is not replaced; choose another folder")
     splits = {name: _read_split(run_dir, name) for name in ("dev", "test")}
+    ranges = read_ranges(run_dir)
     model = FramingForSequenceClassification.from_pretrained(run_dir / "model", dtype=torch.float32).eval()
+    if ranges is not None:
+        prepare(model)
+        set_ranges(model, ranges)
     encoder = PairEncoder(
         find_bundle(run_dir / "model").tokenizer(),
         model.config.max_tokens,
@@ -66,21 +80,20 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
     calibration = calibrate(model, encoder, splits["dev"])
     model.config.calibration_temperature = calibration.temperature
     model.config.evidence_threshold = calibration.evidence_threshold
+    rows = [row for name in ("dev", "test") for row in splits[name] if row["label"]]
     with TemporaryDirectory() as scratch:
-        reference, bundle = Path(scratch) / "reference", Path(scratch) / "bundle"
-        _write(model, run_dir, reference)
-        # What ships is traced and measured with the weights that ship.
-        _write(model.half().float(), run_dir, bundle, ships=True)
+        bundle = Path(scratch) / "bundle"
+        _write(model, run_dir, bundle, ranges)
         size = sum(path.stat().st_size for path in bundle.iterdir())
         if size > MAX_BYTES:
             raise InputError(f"the bundle weighs {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f} MB")
-        rows = [row for name in ("dev", "test") for row in splits[name] if row["label"]]
         parity = measure_parity(
-            reference,
+            _as_fitted(model, encoder, rows),
             bundle,
             [row["text"] for row in rows],
             [row["context"] for row in rows],
             [row["label"] for row in rows],
+            PATHS if ranges is None else INT8_PATHS,
         )
         measured = {
             "model_digest": find_bundle(bundle).digest,
@@ -95,6 +108,23 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
     return calibration, parity
 
 
+def _as_fitted(
+    model: FramingForSequenceClassification, encoder: PairEncoder, rows: Sequence[Mapping[str, Any]]
+) -> Reference:
+    """The model in torch, in fp32, with the rounding that it was fitted with."""
+    pairs = encoder.encode([(row["text"], row["context"]) for row in rows])
+    # By length, or padding would be most of what is computed.
+    order = sorted(range(len(pairs)), key=lambda i: len(pairs[i]))
+
+    def probabilities(batch_size: int) -> FloatArray:
+        logits, _ = forward(model, [pairs[i] for i in order], encoder.pad_id, batch_size)
+        found = np.empty_like(logits)
+        found[order] = torch.from_numpy(logits).softmax(-1).numpy()
+        return found
+
+    return probabilities
+
+
 def _read_split(run_dir: Path, name: str) -> Dataset:
     path = run_dir / "splits" / f"{name}.jsonl"
     if not path.is_file():
@@ -103,18 +133,27 @@ def _read_split(run_dir: Path, name: str) -> Dataset:
     return datasets.load_dataset("json", data_files=str(path), split="train", keep_in_memory=True)
 
 
-def _write(model: FramingForSequenceClassification, run_dir: Path, folder: Path, ships: bool = False) -> None:
-    """Write config, tokeniser and weights; fp16 weights and the graph for a model that ships."""
+def _write(
+    model: FramingForSequenceClassification,
+    run_dir: Path,
+    folder: Path,
+    ranges: Mapping[str, ActivationRange] | None,
+) -> None:
+    """Write config, tokeniser, weights in half precision or int8, and the graphs."""
     folder.mkdir()
-    dtype = torch.float16 if ships else torch.float32
-    weights = {name: value.to(dtype).contiguous() for name, value in model.state_dict().items()}
+    if ranges is None:
+        weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
+    else:
+        weights = quantised_weights(model)
     # Not save_file, which makes a file that its owner alone may read, also when it is installed.
     (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
     config = json.loads(model.config.to_json_string(use_diff=False))
     for key in _ENCODER_NOISE:
         config["encoder"].pop(key, None)
     config.pop("_name_or_path", None)
-    config |= {"architectures": [type(model).__name__], "dtype": str(dtype).removeprefix("torch.")}
+    config |= {"architectures": [type(model).__name__], "dtype": "float16"}
+    if ranges is not None:
+        config |= {"dtype": "float32", "precision": "int8"}
     write_json(folder / "config.json", config)
     tokenizer = Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json"))
     tokenizer.no_truncation()
@@ -123,5 +162,14 @@ def _write(model: FramingForSequenceClassification, run_dir: Path, folder: Path,
     settings = json.loads((run_dir / "model" / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings = {key: settings[key] for key in _TOKENIZER_SETTINGS if settings.get(key) is not None}
     write_json(folder / "tokenizer_config.json", settings | {"model_max_length": model.config.max_tokens})
-    if ships:
-        (folder / "model.onnx").write_bytes(weightless_graph(model))
+    chosen: FramingConfig = model.config  # type: ignore[assignment]
+    if has_bert_graph(chosen):
+        stored = {name: value.numpy() for name, value in weights.items()}
+        (folder / "model.onnx").write_bytes(bert_graph(chosen, stored))
+        if ranges is not None:
+            (folder / "model.int8.onnx").write_bytes(bert_graph(chosen, stored, ranges))
+    elif ranges is None:
+        # What is traced has the weights that ship.
+        (folder / "model.onnx").write_bytes(weightless_graph(copy.deepcopy(model).half().float()))
+    else:
+        raise InputError(f"{run_dir}: an int8 model must be a BERT encoder with the pooling cls")

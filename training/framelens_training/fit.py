@@ -8,9 +8,6 @@ macro-F1.
 from __future__ import annotations
 
 import json
-import platform
-import shutil
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,10 +28,9 @@ from framelens.encoding import PairEncoder
 from framelens.errors import InputError
 from framelens.hf import FramingConfig, FramingForSequenceClassification
 from framelens_training.base import resolve_base
-from framelens_training.data import find_data_dir, load_annotated, split_sentences, write_splits
 from framelens_training.features import IGNORE, Collator, ContextDropout, sentence_features
-from framelens_training.files import write_json
 from framelens_training.objective import FitModel, label_weights
+from framelens_training.rundir import begin_run, supports_bf16
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,15 +39,7 @@ if TYPE_CHECKING:
 
     from framelens_training.recipe import Recipe
 
-__all__ = ["fit", "fresh_model", "supports_bf16"]
-
-
-def supports_bf16() -> bool:
-    """Whether this processor or GPU multiplies bfloat16 matrices in hardware."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+__all__ = ["dev_metrics", "fit", "fresh_model"]
 
 
 def fresh_model(recipe: Recipe) -> tuple[FramingForSequenceClassification, Any]:
@@ -81,7 +69,8 @@ def fresh_model(recipe: Recipe) -> tuple[FramingForSequenceClassification, Any]:
     return model, AutoTokenizer.from_pretrained(base)
 
 
-def _dev_metrics(prediction: EvalPrediction) -> dict[str, float]:
+def dev_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Macro-F1 over the labelled sentences."""
     logits, labels = prediction.predictions, prediction.label_ids
     if isinstance(labels, tuple):
         labels = labels[0]
@@ -107,21 +96,7 @@ def fit(
     Raises:
         InputError: no data, no such base encoder, or a run directory in use.
     """
-    data_dir = find_data_dir(data_dir)
-    if run_dir.exists() and not overwrite:
-        raise InputError(f"{run_dir} exists; choose another folder or give --overwrite")
-    rows = load_annotated(data_dir)  # before an old run goes
-    if run_dir.exists():
-        if not (run_dir / "recipe.json").is_file():
-            raise InputError(f"{run_dir} is no run of framelens-train, so it is not overwritten")
-        shutil.rmtree(run_dir)
-    run_dir.mkdir(parents=True)
-    write_json(run_dir / "recipe.json", recipe.model_dump(mode="json"))
-    sealed = data_dir / "sealed" / "fingerprints.txt.gz"
-    splits = split_sentences(rows, recipe.data, sealed if sealed.is_file() else None)
-    write_splits(splits, run_dir / "splits")
-    write_json(run_dir / "environment.json", environment())
-
+    splits, _ = begin_run(recipe, run_dir, data_dir, overwrite)
     set_seed(recipe.train.seed)
     model, tokenizer = fresh_model(recipe)
     tokenizer.save_pretrained(run_dir / "model")
@@ -140,7 +115,7 @@ def fit(
         train_dataset=ContextDropout(paired, lone, recipe.train.context_dropout, recipe.train.seed),
         eval_dataset=sentence_features(splits.dev, encoder, context=True),
         data_collator=Collator(encoder.pad_id),
-        compute_metrics=_dev_metrics,
+        compute_metrics=dev_metrics,
         callbacks=[EarlyStoppingCallback(recipe.train.patience)],
     )
     trainer.train()
@@ -177,16 +152,3 @@ def _arguments(recipe: Recipe, run_dir: Path) -> TrainingArguments:
         report_to=["tensorboard"],
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-
-
-def environment() -> dict[str, Any]:
-    """Versions and machine, enough to say where a figure was measured."""
-    names = ("framelens", "torch", "transformers", "datasets", "accelerate", "tokenizers", "numpy")
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: version(name) for name in names},
-        "threads": torch.get_num_threads(),
-        "bf16": supports_bf16(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }

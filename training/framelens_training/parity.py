@@ -1,7 +1,8 @@
-"""The parity gate: every path that ships, beside the fitted fp32 weights in torch."""
+"""The parity gate: every path that ships, beside the fitted model in torch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,27 @@ if TYPE_CHECKING:
 
     from framelens.arrays import FloatArray
 
-__all__ = ["MIN_AGREEMENT", "MIN_SENTENCES", "PATHS", "PathParity", "gate", "measure_parity"]
+__all__ = [
+    "INT8_PATHS",
+    "MIN_AGREEMENT",
+    "MIN_SENTENCES",
+    "PATHS",
+    "PathParity",
+    "Reference",
+    "gate",
+    "measure_parity",
+]
 
 MIN_SENTENCES = 2_000
 MIN_AGREEMENT = 0.999
 MAX_BATCH_DEPENDENCE = 1e-4
+_TOGETHER = 32
 #: (name, backend, precision) of every path that ships; the first is the default.
 PATHS = (("onnx fp32", "onnx", "fp32"), ("torch fp32", "torch", "fp32"), ("torch bf16", "torch", "bf16"))
+#: The same of an int8 model.
+INT8_PATHS = (("onnx int8", "onnx", "int8"), *PATHS)
+#: Probabilities of sentences, (n_sentences, n_labels), labelled in batches of so many.
+Reference = Callable[[int], "FloatArray"]
 
 
 @dataclass(frozen=True)
@@ -54,25 +69,31 @@ class PathParity:
 
 
 def measure_parity(
-    reference: Path, bundle: Path, texts: Sequence[str], contexts: Sequence[str | None], labels: Sequence[str]
+    reference: Reference,
+    bundle: Path,
+    texts: Sequence[str],
+    contexts: Sequence[str | None],
+    labels: Sequence[str],
+    paths: Sequence[tuple[str, str, str]] = PATHS,
 ) -> list[PathParity]:
-    """Compare every path of a bundle with the reference weights in torch fp32.
+    """Compare every path of a bundle with the model as fitted, in torch.
 
     Args:
-        reference: the model as fitted, in fp32.
+        reference: gives the fitted model's probabilities of the sentences.
         bundle: the model as it ships.
         texts: sentences that the model was not fitted on.
         contexts: what stands before them.
         labels: the judges' labels.
+        paths: name, backend and precision of each.
 
     Returns:
-        The reference itself, then one entry a path in the order of `PATHS`.
+        The reference itself, then one entry a path in their order.
     """
     gold = [LABELS.index(label) for label in labels]
 
-    def probabilities(folder: Path, backend: Any, precision: Any, batch_size: int) -> FloatArray:
+    def probabilities(backend: Any, precision: Any, batch_size: int) -> FloatArray:
         classifier = FramingClassifier.from_pretrained(
-            folder, backend=backend, precision=precision, batch_size=batch_size
+            bundle, backend=backend, precision=precision, batch_size=batch_size
         )
         return classifier.predict_proba(texts, contexts)
 
@@ -86,21 +107,22 @@ def measure_parity(
             macro_f1=float(f1_score(gold, together.argmax(-1), average="macro")),
         )
 
-    wanted = probabilities(reference, "torch", "fp32", 32)
-    results = [compare("as fitted: torch fp32", wanted, probabilities(reference, "torch", "fp32", 1))]
-    for path, backend, precision in PATHS:
-        together = probabilities(bundle, backend, precision, 32)
-        results.append(compare(path, together, probabilities(bundle, backend, precision, 1)))
+    wanted = reference(_TOGETHER)
+    results = [compare("as fitted: torch", wanted, reference(1))]
+    for path, backend, precision in paths:
+        together = probabilities(backend, precision, _TOGETHER)
+        results.append(compare(path, together, probabilities(backend, precision, 1)))
     return results
 
 
 def gate(results: Sequence[PathParity]) -> None:
-    """Refuse a bundle whose default path is not the model that was fitted.
+    """Refuse a bundle whose default path is not the model that was fitted: int8 where it has it, else fp32.
 
     Raises:
         InputError: too few sentences, labels that differ, or a dependence on batch-mates.
     """
-    default = next(result for result in results if result.path == PATHS[0][0])
+    by_path = {result.path: result for result in results}
+    default = by_path.get(INT8_PATHS[0][0]) or by_path[PATHS[0][0]]
     if default.n_sentences < MIN_SENTENCES:
         raise InputError(f"parity needs at least {MIN_SENTENCES} sentences, got {default.n_sentences}")
     # Written so that NaN, which compares with nothing, does not pass.

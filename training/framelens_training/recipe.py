@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,7 +14,17 @@ from framelens.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DataRecipe", "ModelRecipe", "Recipe", "TrainRecipe", "load_recipe"]
+__all__ = [
+    "DataRecipe",
+    "DistilRecipe",
+    "ModelRecipe",
+    "PoolRecipe",
+    "QuantizeRecipe",
+    "Recipe",
+    "StudentRecipe",
+    "TrainRecipe",
+    "load_recipe",
+]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -76,18 +86,67 @@ class Recipe(_Section):
     train: TrainRecipe = TrainRecipe()
 
 
-def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
+class PoolRecipe(_Section):
+    """The sentences without labels that a student learns from."""
+
+    sentences_of_file: int = Field(16_000, ge=1, description="most sentences of one file of articles")
+    min_words: int = Field(5, ge=1)
+    max_words: int = Field(70, ge=1)
+    seed: int = 0
+
+
+class StudentRecipe(_Section):
+    """The student, and how it learns from its teacher."""
+
+    layers: tuple[int, ...] = Field(
+        description="the teacher's layers that the student begins with", min_length=1
+    )
+    seed: int = 0
+    epochs: float = Field(2.0, gt=0)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(4e-4, gt=0)
+    warmup: Fraction = Field(0.06, description="share of the steps in which the rate rises")
+    weight_decay: float = Field(0.01, ge=0)
+    temperature: float = Field(1.5, gt=0, description="softens the teacher's labels")
+    cue_weight: float = Field(1.0, ge=0, description="weight of the cue tagger's loss")
+    max_tokens: int = Field(128, ge=16, description="of a sentence while it learns")
+
+
+class QuantizeRecipe(_Section):
+    """How the ranges of the activations are found."""
+
+    sentences: int = Field(2_048, ge=1, description="that they are measured on")
+    tail: float = Field(1e-5, ge=0, lt=0.5, description="share of the values beyond a range, on either side")
+
+
+class DistilRecipe(_Section):
+    """A small model that learns from a larger one; ``teacher`` is a bundle: a name, a path or a hub id."""
+
+    name: str
+    teacher: str = "bundled"
+    data: DataRecipe
+    pool: PoolRecipe = PoolRecipe()
+    student: StudentRecipe
+    quantize: QuantizeRecipe = QuantizeRecipe()
+
+
+AnyRecipe = TypeVar("AnyRecipe", Recipe, DistilRecipe)
+_FOLDERS = {Recipe: "recipes", DistilRecipe: "recipes/students"}
+
+
+def load_recipe(name_or_path: str, kind: type[AnyRecipe], changes: Sequence[str] = ()) -> AnyRecipe:
     """Read a recipe by the name of a shipped one or by path.
 
     Args:
         name_or_path: such as ``minilm``, or a path that ends in ``.toml``.
+        kind: of the recipe.
         changes: ``SECTION.FIELD=VALUE`` that replace what the file says; a value is read as TOML, and
             as a string where it is none.
 
     Raises:
         InputError: no such recipe, broken TOML, or a field that is unknown or out of range.
     """
-    shipped = files("framelens_training") / "recipes"
+    shipped = files("framelens_training") / _FOLDERS[kind]
     path = Path(name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
@@ -107,7 +166,7 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
         fields = tomllib.loads(content.decode())
         for change in changes:
             _apply(change, fields)
-        return Recipe.model_validate(fields)
+        return kind.model_validate(fields)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{name_or_path} is not valid TOML in UTF-8: {error}") from error
     except ValidationError as error:

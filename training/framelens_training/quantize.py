@@ -1,0 +1,184 @@
+"""Int8 with fixed scales: how the matrix products of a fitted model are rounded, in torch.
+
+Weights are quantised row by row and symmetrically, what enters a product as a whole and asymmetrically,
+with a range that is measured once (Jacob et al. 2018, "Quantization and Training of Neural Networks for
+Efficient Integer-Arithmetic-Only Inference", sec. 2). Weights take 7 bits and not 8: processors without
+VNNI add two products of 8 bits into 16, which would overflow, and their labels would differ from those of
+other machines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framelens.bundle import SCALE_SUFFIX
+from framelens.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from framelens.hf import FramingForSequenceClassification
+
+__all__ = [
+    "ActivationRange",
+    "QuantLinear",
+    "activation_ranges",
+    "dequantise_words",
+    "prepare",
+    "quantise_rows",
+    "quantised_weights",
+    "set_ranges",
+]
+
+WEIGHT_LEVELS = 63
+WORD_LEVELS = 127
+ACTIVATION_LEVELS = 255
+_WORDS = "encoder.embeddings.word_embeddings.weight"
+#: Values that a batch gives to the estimate of a range.
+_SAMPLED = 20_000
+
+
+@dataclass(frozen=True)
+class ActivationRange:
+    """How what enters a product becomes an unsigned byte: ``round(x / scale) + zero_point``.
+
+    Attributes:
+        scale: > 0.
+        zero_point: the byte that stands for 0, in [0, 255].
+    """
+
+    scale: float
+    zero_point: int
+
+
+class QuantLinear(nn.Linear):
+    """A linear layer that rounds its weights and, once its range is set, what enters it."""
+
+    range: ActivationRange | None = None
+
+    def forward(self, entered: Tensor) -> Tensor:
+        """(…, in_features) to (…, out_features)."""
+        if self.range is None:
+            return super().forward(entered)
+        rounded = torch.fake_quantize_per_tensor_affine(
+            entered.float(), self.range.scale, self.range.zero_point, 0, ACTIVATION_LEVELS
+        )
+        scales = _scales(self.weight.detach(), WEIGHT_LEVELS)
+        zeros = torch.zeros_like(scales, dtype=torch.int32)
+        weight = torch.fake_quantize_per_channel_affine(
+            self.weight, scales, zeros, 0, -WEIGHT_LEVELS, WEIGHT_LEVELS
+        )
+        return functional.linear(rounded, weight, self.bias)
+
+
+def _scales(weight: Tensor, levels: int) -> Tensor:
+    """(rows, …) to the (rows,) step of each row; a row of zeros has the step 1."""
+    largest = weight.float().abs().amax(1)
+    return torch.where(largest > 0, largest / levels, torch.ones_like(largest))
+
+
+def quantise_rows(weight: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    """A matrix as int8 in [-levels, levels] and the float32 step of each row.
+
+    Args:
+        weight: (rows, columns).
+        levels: at most 127.
+
+    Returns:
+        (rows, columns) int8, and (rows,) float32.
+    """
+    scales = _scales(weight, levels)
+    whole = (weight.float() / scales[:, None]).round().clamp(-levels, levels)
+    return whole.to(torch.int8), scales
+
+
+def _products(model: FramingForSequenceClassification) -> Iterator[tuple[str, nn.Linear]]:
+    """The matrix products of the encoder's layers; the heads stay in floating point."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and ".layer." in name:
+            yield name, module
+
+
+def prepare(model: FramingForSequenceClassification) -> None:
+    """Make the encoder's products `QuantLinear`; until `set_ranges` they compute what they did."""
+    for _, module in _products(model):
+        module.__class__ = QuantLinear
+
+
+def dequantise_words(model: FramingForSequenceClassification) -> None:
+    """Round the word vectors as they will ship; they are not fitted any more."""
+    table = model.get_parameter(_WORDS)
+    whole, scales = quantise_rows(table.detach(), WORD_LEVELS)
+    with torch.no_grad():
+        table.copy_(whole.float() * scales[:, None])
+
+
+def activation_ranges(
+    model: FramingForSequenceClassification, batches: Iterable[dict[str, Tensor]], tail: float
+) -> dict[str, ActivationRange]:
+    """Ranges of what enters the products, by the name of the product's weights.
+
+    Args:
+        model: `prepare`d, on the device of the batches.
+        batches: arguments of the model; padding is left out of the estimate.
+        tail: share of the values that may lie outside, on either side, in [0, 0.5).
+
+    Raises:
+        InputError: there is no batch.
+    """
+    seen: dict[str, list[Tensor]] = {}
+    mask = torch.empty(0, dtype=torch.bool)
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def keep(_: nn.Module, entered: tuple[Tensor, ...]) -> None:
+            values = entered[0][mask].flatten().float()
+            seen.setdefault(name, []).append(values[:: max(1, values.numel() // _SAMPLED)])
+
+        return keep
+
+    products = dict(_products(model))
+    hooks = [module.register_forward_pre_hook(watch(name)) for name, module in products.items()]
+    model.eval()
+    with torch.inference_mode():
+        for batch in batches:
+            mask = batch["attention_mask"].bool()
+            model(**batch)
+    for hook in hooks:
+        hook.remove()
+    if not seen:
+        raise InputError("expected at least one batch to estimate the ranges from, got none")
+    return {f"{name}.weight": _range(torch.cat(seen[name]), tail) for name in products}
+
+
+def _range(values: Tensor, tail: float) -> ActivationRange:
+    ordered = values.sort().values
+    cut = int(tail * len(ordered))
+    # 0 must be among the bytes' values, and is.
+    low = min(float(ordered[cut]), 0.0)
+    high = max(float(ordered[len(ordered) - 1 - cut]), 0.0)
+    scale = (high - low) / ACTIVATION_LEVELS or 1.0
+    return ActivationRange(scale, round(-low / scale))
+
+
+def set_ranges(model: FramingForSequenceClassification, ranges: dict[str, ActivationRange]) -> None:
+    """Let the products round, from now on."""
+    for name, module in _products(model):
+        if isinstance(module, QuantLinear):
+            module.range = ranges[f"{name}.weight"]
+
+
+def quantised_weights(model: FramingForSequenceClassification) -> dict[str, Tensor]:
+    """The weights as they ship: word vectors and products as int8 with steps, all else as float32."""
+    levels = {f"{name}.weight": WEIGHT_LEVELS for name, _ in _products(model)} | {_WORDS: WORD_LEVELS}
+    stored: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        if name in levels:
+            stored[name], stored[f"{name}{SCALE_SUFFIX}"] = quantise_rows(value, levels[name])
+        else:
+            stored[name] = value
+    return {name: value.contiguous() for name, value in stored.items()}

@@ -1,0 +1,100 @@
+"""Sentences without labels, for a student to learn from what its teacher makes of them.
+
+They come from ``raw/*.jsonl.gz`` of the data folder: whole articles with their outlets. None is of an
+outlet or article that is held out, and none stands in dev, test or a sealed set.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from framelens.errors import InputError
+from framelens.scope import out_of_scope
+from framelens.sentences import NewsSplitter
+from framelens_training.leakage import fingerprints, leaks, read_fingerprints
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from framelens_training.data import Splits
+    from framelens_training.recipe import DataRecipe, PoolRecipe
+
+__all__ = ["load_pool"]
+
+_NOT_WORD = re.compile(r"\W+")
+
+
+def load_pool(
+    data_dir: Path, splits: Splits, data: DataRecipe, pool: PoolRecipe, sealed: Path | None = None
+) -> list[str]:
+    """Sentences of the raw articles, shuffled; each stands there once.
+
+    Args:
+        data_dir: folder that holds ``raw/``.
+        splits: whose dev and test are kept out.
+        data: names the outlets that are held out.
+        pool: how many sentences of each file, and how long.
+        sealed: fingerprints of further evaluation sets.
+
+    Raises:
+        InputError: there is no raw article, or a file cannot be read.
+    """
+    paths = sorted((data_dir / "raw").glob("*.jsonl.gz"))
+    if not paths:
+        raise InputError(f"expected articles in {data_dir / 'raw'}/*.jsonl.gz, got no such file")
+    closed = set(splits.dev["article"]) | set(splits.test["article"])
+    held_out = {*data.dev_outlets, *data.test_outlets}
+    known = fingerprints([*splits.dev["text"], *splits.test["text"]])
+    if sealed is not None:
+        known |= read_fingerprints(sealed)
+    rng = random.Random(pool.seed)
+    splitter = NewsSplitter()
+    seen: set[str] = set()
+    found: list[str] = []
+    for path in paths:
+        articles = _articles(path)
+        rng.shuffle(articles)
+        before = len(found)
+        for article in articles:
+            if len(found) - before >= pool.sentences_of_file:
+                break
+            if article.get("article") in closed or _slug(str(article.get("outlet"))) in held_out:
+                continue
+            found.extend(_new_sentences(str(article["text"]), splitter, pool, seen, known))
+    rng.shuffle(found)
+    return found
+
+
+def _slug(outlet: str) -> str:
+    return _NOT_WORD.sub("_", outlet.lower()).strip("_")
+
+
+def _articles(path: Path) -> list[dict[str, Any]]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            articles = [json.loads(line) for line in lines]
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read as gzipped JSON lines: {error}") from error
+    if not all(isinstance(article, dict) and article.get("text") for article in articles):
+        raise InputError(f"{path}: expected an object with a 'text' in every line, got one without")
+    return articles
+
+
+def _new_sentences(
+    text: str, splitter: NewsSplitter, pool: PoolRecipe, seen: set[str], known: Collection[str]
+) -> Iterator[str]:
+    for start, end in splitter.spans(text):
+        sentence = text[start:end]
+        key = _NOT_WORD.sub("", sentence.lower())
+        words = len(sentence.split())
+        if key in seen or not pool.min_words <= words <= pool.max_words or out_of_scope(sentence):
+            continue
+        seen.add(key)
+        if not leaks(sentence, known):
+            yield sentence
