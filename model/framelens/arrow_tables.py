@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from framelens.decoding import unusable
+from framelens.errors import JobError
+from framelens.storage import ObjectPath, location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,13 +53,16 @@ def open_typed(source: str, suffix: str, skip: int = 0) -> Iterator[TypedTable]:
     """
     kind = "a Parquet file" if suffix == ".parquet" else "an Arrow file"
     try:
-        if Path(source).stat().st_size == 0:
+        if location(source).stat().st_size == 0:
             raise unusable(source, kind, "an empty one", "leave it out, or fetch it again")
         with ExitStack() as stack:
             opened = _open_parquet if suffix == ".parquet" else _open_arrow
             schema, batches = opened(source, skip, stack)
             fields = [pa.field(field.name, _plain_type(field.type)) for field in schema]
             yield TypedTable(pa.schema(fields), _rows(batches, source))
+    except JobError:
+        # Of a store, and not of what lies there.
+        raise
     except (pa.ArrowException, OSError) as error:
         advice = "fetch or write it again, or correct its suffix"
         raise unusable(source, kind, f"damaged or other data ({error})", advice) from error
@@ -74,7 +78,7 @@ def holds_text(kind: Any) -> bool:
 
 def _open_parquet(source: str, skip: int, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
     # Buffered ahead, the whole file is in memory before its last row is read.
-    file = stack.enter_context(pq.ParquetFile(source, pre_buffer=False))
+    file = stack.enter_context(pq.ParquetFile(_seekable(source, stack), pre_buffer=False))
     first = 0
     while first < file.num_row_groups and file.metadata.row_group(first).num_rows <= skip:
         skip -= file.metadata.row_group(first).num_rows
@@ -83,9 +87,17 @@ def _open_parquet(source: str, skip: int, stack: ExitStack) -> tuple[Any, Iterat
     return file.schema_arrow, _behind(file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=groups), skip)
 
 
+def _seekable(source: str, stack: ExitStack) -> Any:
+    """What Arrow's readers take: the name of a local file, or an open object."""
+    path = location(source)
+    return stack.enter_context(path.open_random()) if isinstance(path, ObjectPath) else source
+
+
 def _open_arrow(source: str, skip: int, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
     # Not memory-mapped: the pages of a long file would count as this process's memory.
-    file = stack.enter_context(pa.OSFile(source))
+    file = _seekable(source, stack)
+    if file is source:
+        file = stack.enter_context(pa.OSFile(source))
     magic = file.read(len(_MAGIC_OF_FILE))
     file.seek(0)
     if magic.startswith(_MAGIC_OF_OLD_FEATHER):

@@ -12,14 +12,15 @@ import gzip
 import io
 import sys
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import pyarrow as pa
 
-from framelens.errors import InputError
+from framelens.errors import InputError, JobError
+from framelens.storage import ObjectPath, is_uri, key_of, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +75,10 @@ _MAGIC: Final = (
 
 
 def shown(source: str) -> str:
-    """The name of an input as error messages show it: on one line and printable."""
+    """The name of an input as messages show it: on one line, printable, and without secrets."""
     if source == STDIN:
         return "standard input"
+    source = public(source)
     return source if source.isprintable() else repr(source)
 
 
@@ -100,7 +102,7 @@ def suffixes(source: str) -> tuple[str, str]:
     >>> suffixes("corpus/May.JSONL.gz")
     ('.jsonl', '.gz')
     """
-    name = PurePath(source.lower())
+    name = PurePath(key_of(source).lower())
     compression = name.suffix if name.suffix in COMPRESSIONS else ""
     return PurePath(name.stem if compression else name.name).suffix, compression
 
@@ -132,25 +134,30 @@ def check_encoding(name: str) -> str:
 
 @contextmanager
 def open_bytes(source: str) -> Iterator[BinaryIO]:
-    """Open a file, decompressed, or standard input.
+    """Open a file or object, decompressed, or standard input.
 
     Raises:
+        JobError: an object store does not answer.
         InputError: the file cannot be read, or is not what its compression suffix says. Also raised
             for what happens inside the ``with`` block, because that is where the bytes are read.
     """
     compression = suffixes(source)[1]
     try:
-        if source == STDIN:
-            yield sys.stdin.buffer
-        elif compression == ".gz":
-            with gzip.open(source, "rb") as compressed:
-                yield cast("BinaryIO", compressed)
-        elif compression == ".zst":
-            with io.BufferedReader(pa.input_stream(source, compression="zstd")) as decompressed:
-                yield decompressed
-        else:
-            with Path(source).open("rb") as plain:
-                yield plain
+        with ExitStack() as stack:
+            file: Any = source
+            if is_uri(source):
+                file = stack.enter_context(ObjectPath.parse(source).open_stream())
+            if source == STDIN:
+                yield sys.stdin.buffer
+            elif compression == ".gz":
+                yield cast("BinaryIO", stack.enter_context(gzip.open(file, "rb")))
+            elif compression == ".zst":
+                yield stack.enter_context(io.BufferedReader(pa.input_stream(file, compression="zstd")))
+            else:
+                yield file if is_uri(source) else stack.enter_context(Path(source).open("rb"))
+    except JobError:
+        # Of a store, and not of what lies there.
+        raise
     except (EOFError, OSError, zlib.error) as error:
         # Errors of the operating system carry a text of their own; those of a damaged archive do not.
         if isinstance(error, OSError) and error.strerror:

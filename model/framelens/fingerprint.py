@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framelens import __version__
+from framelens.storage import ObjectPath, location, public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,8 +56,8 @@ def describe_files(
     earlier = {(entry["name"], entry["bytes"], entry["mtime_ns"]): entry["sha256"] for entry in known}
     found = []
     for number, name in enumerate(names, 1):
-        status = Path(name).stat()
-        key = (name, status.st_size, status.st_mtime_ns)
+        status = location(name).stat()
+        key = (public(name), status.st_size, status.st_mtime_ns)
         digest = earlier.get(key) or file_digest(name)
         found.append(dict(zip(("name", "bytes", "mtime_ns", "sha256"), (*key, digest), strict=True)))
         seen(number)
@@ -65,9 +65,17 @@ def describe_files(
 
 
 def file_digest(name: str) -> str | None:
-    """SHA-256 of a file; None of one that cannot be read, which is a record with an error."""
+    """SHA-256 of a file; None of one that cannot be read, which is a record with an error.
+
+    Raises:
+        JobError: an object store does not answer.
+    """
+    path = location(name)
+    if isinstance(path, ObjectPath):
+        with path.open_stream() as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     try:
-        with Path(name).open("rb") as content:
+        with path.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError:
         return None

@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from framelens.decoding import STDIN, UTF8, check_encoding, read_text, shown, suffixes, unusable
 from framelens.errors import InputError
+from framelens.storage import ObjectPath, key_of, location, public
 from framelens.tables import N_ROWS_LOOKED_AT, TABLE_SUFFIXES, TYPED_SUFFIXES, Table, open_table
 
 if TYPE_CHECKING:
@@ -224,8 +225,8 @@ def read_records(
 
 
 def _identity(source: str) -> str:
-    """The name as text: bytes of it that are none are spelled out, so that two names stay two."""
-    return source.encode(errors="backslashreplace").decode()
+    """The name as text, without secrets: bytes of it that are none are spelled out, so that two stay two."""
+    return public(source).encode(errors="backslashreplace").decode()
 
 
 def _article(source: str, options: ReadOptions) -> Record:
@@ -259,7 +260,7 @@ def _partitions(source: str, columns: Collection[str]) -> dict[str, str | None]:
     """Columns that the folders of a Parquet file name, as Hive, Spark and Arrow write them."""
     if suffixes(source)[0] != ".parquet":
         return {}
-    found = map(_PARTITION.fullmatch, PurePath(source).parts[:-1])
+    found = map(_PARTITION.fullmatch, PurePath(key_of(source)).parts[:-1])
     values = {unquote(match[1]): unquote(match[2]) for match in found if match}
     return {
         name: None if value == _NULL_PARTITION else value
@@ -272,8 +273,11 @@ def _present_kind(source: str) -> InputKind:
     """The kind of an input, which is a file that is there or standard input."""
     if source == STDIN:
         return InputKind.ARTICLE
+    path = location(source)
+    if isinstance(path, ObjectPath):
+        return _present_object(source, path)
     try:
-        mode = Path(source).stat().st_mode
+        mode = path.stat().st_mode
     except OSError as error:
         advice = "check its spelling and its folder"
         raise unusable(source, "a file", error.strerror or str(error), advice) from error
@@ -282,6 +286,16 @@ def _present_kind(source: str) -> InputKind:
         raise unusable(source, "a file", "a folder", advice)
     if not stat.S_ISREG(mode):
         raise unusable(source, "a file", "a device or pipe", "write to a file first, or pipe an article to -")
+    return input_kind(source)
+
+
+def _present_object(source: str, path: ObjectPath) -> InputKind:
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        if path.is_dir():
+            raise unusable(source, "an object", "a folder", "end its name in a slash") from error
+        raise unusable(source, "an object", "none", "check its spelling and its folder") from error
     return input_kind(source)
 
 

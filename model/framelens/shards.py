@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from framelens.corpus import Counts, label_records
+from framelens.storage import ObjectPath, location
 from framelens.writers import open_writer, result_row
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class ShardTarget:
     """Where a part's rows go.
 
     Attributes:
-        path: of the shard; it appears when it is complete.
+        path: of the shard, or a URI of `framelens.storage`; it appears when it is complete.
         format: one of `SHARD_FORMATS`.
         columns: names of the inputs' own columns.
         schema: their types as Arrow serialises them, for Parquet; None for JSON Lines.
@@ -75,6 +76,7 @@ def perform(
 
     Raises:
         InputError: a value does not fit its column.
+        JobError: the shard cannot be stored.
     """
     started = time.monotonic()
     counts = Counts()
@@ -83,13 +85,24 @@ def perform(
         return list(labelled)
     target = task.target
     schema = None if target.schema is None else pa.ipc.read_schema(pa.py_buffer(target.schema))
-    with open_writer(target.path, target.format, columns=target.columns, schema=schema) as writer:
+    path = location(target.path)
+    # For an object store a shard, which is small enough, grows in memory: a kill leaves no file behind.
+    held = io.BytesIO()
+    stream = held if isinstance(path, ObjectPath) else None
+    with open_writer(
+        target.path, target.format, columns=target.columns, schema=schema, stream=stream
+    ) as writer:
         for entry in labelled:
             record = entry.record
             writer.write([result_row(record.doc_id, s, record.columns) for s in entry.document.sentences])
-    with Path(target.path).open("rb") as shard:
-        digest = hashlib.file_digest(shard, "sha256").hexdigest()
-    size = Path(target.path).stat().st_size
+    if isinstance(path, ObjectPath):
+        content = held.getbuffer()
+        digest, size = hashlib.sha256(content).hexdigest(), len(content)
+        path.write_bytes(content)
+    else:
+        with path.open("rb") as shard:
+            digest = hashlib.file_digest(shard, "sha256").hexdigest()
+        size = path.stat().st_size
     seconds = round(time.monotonic() - started, 3)
     return {**counts.to_dict(), "bytes": size, "sha256": digest, "seconds": seconds}
 

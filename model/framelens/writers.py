@@ -32,6 +32,7 @@ import pyarrow as pa
 from framelens.decoding import STDIN, shown, suffixes, unusable
 from framelens.formats import FORMATS, OUTPUT_COLUMNS, OUTPUT_SCHEMA, format_writer
 from framelens.labels import LABELS, PROBABILITY_COLUMNS
+from framelens.storage import is_uri, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -137,6 +138,10 @@ def check_output(
             written to, or the path is that of a folder, a device or an input.
     """
     name = str(path)
+    if is_uri(name):
+        folder = f"{public(name).rstrip('/')}/"
+        advice = f"give a folder, such as {folder} with its slash, or write a local file and copy it"
+        raise unusable(name, "a local file", "an object on a store", advice)
     _format_of(name, format)
     if name == _STDOUT:
         return
@@ -157,6 +162,7 @@ def open_writer(
     inputs: Iterable[str | Path] = (),
     columns: Iterable[str] = (),
     schema: Any = None,
+    stream: BinaryIO | None = None,
 ) -> Iterator[RowWriter]:
     """Open a result for writing.
 
@@ -174,19 +180,21 @@ def open_writer(
             Parquet of the first row group, which also fixes their types. JSON Lines has no such limit.
         schema: Arrow schema of these columns, under the names that they are written by; fixes a Parquet
             file's types from the start.
+        stream: takes the bytes, not compressed, and is left open; the path is then only a name.
 
     Raises:
         InputError: see `check_output`.
     """
-    check_output(path, format, inputs=inputs)
     name = str(path)
+    if stream is None:
+        check_output(path, format, inputs=inputs)
     kind, compression = _format_of(name, format)
     own = [own_column(column) for column in columns]
     with ExitStack() as streams:
-        if name == _STDOUT:
-            stream: BinaryIO = sys.stdout.buffer
+        if stream is None and name == _STDOUT:
+            stream = sys.stdout.buffer
             streams.callback(stream.flush)
-        else:
+        elif stream is None:
             stream = streams.enter_context(replacing(Path(name).resolve(), compression))
         with ExitStack() as stack:
             writer = format_writer(kind, stream, name, own, stack, schema)
