@@ -15,6 +15,7 @@ from framelens_evaluation.commands import (
     corpus,
     cost,
     coverage,
+    endurance,
     prevalence,
     run,
     sentences,
@@ -25,7 +26,20 @@ from framelens_evaluation.console import app
 __all__ = ["app", "main"]
 
 # Importing a command registers it; this is the order of --help's list.
-COMMANDS = (run, compare, audit, bench, agreement, prevalence, coverage, corpus, sentences, speed, cost)
+COMMANDS = (
+    run,
+    compare,
+    audit,
+    bench,
+    agreement,
+    prevalence,
+    coverage,
+    corpus,
+    sentences,
+    speed,
+    endurance,
+    cost,
+)
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ COMMANDS = (
     "corpus",
     "sentences",
     "speed",
+    "endurance",
     "cost",
 )
 
@@ -92,7 +93,7 @@ def test_run_writes_a_report(monkeypatch, capsys, known_model, data: Path, tmp_p
             ["run", "bundled", "--data", "absent.jsonl", "--baseline", "oracle"],
             "majority, lexicon, tfidf, frozen",
         ),
-        (["speed", "folder", "--texts", "absent.txt"], "absent.txt"),
+        (["speed", "--data", "absent.txt"], "absent.txt"),
     ],
 )
 def test_what_is_wrong_is_one_line(monkeypatch, capsys, arguments, message) -> None:

@@ -1,0 +1,1 @@
+"""Whether ``framelens label`` endures: kills, corpora of a million sentences, cold starts."""

@@ -1,0 +1,1 @@
+"""How fast framelens labels, beside what a user would run instead, and where the time goes."""
