@@ -11,10 +11,7 @@ import base64
 import secrets
 import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from framelens.bundle import find_bundle
 from framelens.corpus import Counts
@@ -24,22 +21,27 @@ from framelens.fingerprint import describe_files, differences, fingerprint
 from framelens.jobfolder import open_job_folder
 from framelens.jobs import check_job, refuse_unreadable
 from framelens.manifest import build_manifest
+from framelens.part_tasks import PartTasks, TaskMaker
 from framelens.progress import Reporter
-from framelens.shards import ShardTarget, Task
-from framelens.survey import PartReader, survey_inputs
+from framelens.storage import address
+from framelens.survey import survey_inputs
 from framelens.workers import Crew, available_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
     from framelens.jobfolder import JobFolder
     from framelens.jobs import LabelJob, Prepared
+    from framelens.ray_crew import RayCrew
     from framelens.survey import Part
     from framelens.workers import ModelSettings
 
-__all__ = ["Outcome", "run_corpus"]
+__all__ = ["EngineName", "Outcome", "run_corpus"]
+
+#: What the workers of a job are: processes here, or actors of a Ray cluster.
+EngineName = Literal["local", "ray"]
 
 _SCHEMA_VERSION: Final = 1
 #: Bytes of text that a sentence has, about; to tell whether a corpus is worth several workers.
@@ -61,7 +63,12 @@ class Outcome:
 
 
 def run_corpus(
-    job: LabelJob, settings: ModelSettings, err: Console, *, workers: int | None = None
+    job: LabelJob,
+    settings: ModelSettings,
+    err: Console,
+    *,
+    workers: int | None = None,
+    engine: EngineName = "local",
 ) -> Outcome:
     """Label a corpus into a folder of shards, or go on with that.
 
@@ -70,19 +77,21 @@ def run_corpus(
         settings: of the model.
         err: where progress goes.
         workers: processes; None takes as many as there are cores and work.
+        engine: where they run; nothing in the shards depends on it.
 
     Raises:
+        MissingExtraError: Ray is asked for and not installed.
         InputError: an input cannot be used, or is not what it was when the job was begun; or the folder
             holds another job: another model, other options, other inputs.
-        JobError: another process works on the job, or workers died.
+        JobError: another process works on the job, workers died, or the cluster cannot be used.
         KeyboardInterrupt: what is done stays.
     """
     prepared = check_job(job)
     digest = find_bundle(settings.model).digest
-    with open_job_folder(Path(job.output)) as folder, Reporter(err) as reporter:
+    with open_job_folder(job.output) as folder, Reporter(err) as reporter:
         for line in prepared.guessed_separators():
             reporter.say(line)
-        run = _Run(job, replace(settings, digest=digest), prepared, folder, reporter, digest)
+        run = _Run(job, replace(settings, digest=digest), prepared, folder, reporter, digest, engine)
         return run.go_on(workers)
 
 
@@ -97,6 +106,7 @@ class _Run:
         folder: JobFolder,
         reporter: Reporter,
         digest: str,
+        engine: EngineName,
     ) -> None:
         self._job = job
         self._settings = settings
@@ -104,6 +114,7 @@ class _Run:
         self._folder = folder
         self._reporter = reporter
         self._digest = digest
+        self._engine = engine
         self._format = job.format or "parquet"
 
     def go_on(self, workers: int | None) -> Outcome:
@@ -137,7 +148,11 @@ class _Run:
     def _likely_parts(self) -> int:
         return 1 + self._prepared.weight // (self._job.shard_size * _BYTES_OF_SENTENCE)
 
-    def _crew(self, workers: int | None, parts: int) -> Crew:
+    def _crew(self, workers: int | None, parts: int) -> Crew | RayCrew:
+        if self._engine == "ray":
+            from framelens.ray_crew import RayCrew
+
+            return RayCrew(self._settings, workers)
         if workers is None:
             on_processor = self._settings.options.get("device", "cpu") == "cpu"
             workers = min(parts, available_cores() if on_processor else 1)
@@ -200,7 +215,11 @@ class _Run:
         )
 
     def _label(
-        self, crew: Crew, plan: Mapping[str, Any], pending: list[Part], done: dict[int, dict[str, Any]]
+        self,
+        crew: Crew | RayCrew,
+        plan: Mapping[str, Any],
+        pending: list[Part],
+        done: dict[int, dict[str, Any]],
     ) -> None:
         session, started = secrets.token_hex(4), time.monotonic()
         before = sum(report["records"] for report in done.values())
@@ -220,28 +239,36 @@ class _Run:
             )
             raise
 
-    def _tasks(self, plan: Mapping[str, Any], pending: Sequence[Part]) -> Iterator[Task]:
+    def _tasks(self, plan: Mapping[str, Any], pending: Sequence[Part]) -> PartTasks:
         prepared = self._prepared
-        schema = None if plan["arrow_schema"] is None else base64.b64decode(plan["arrow_schema"])
-        reader = PartReader(prepared.infos, prepared.options, prepared.units, plan["records"])
-        for part in pending:
-            path = str(self._folder.shard(part.number, self._format))
-            target = ShardTarget(path, self._format, tuple(plan["columns"]), schema)
-            yield Task(part.number, reader.read(part), target)
+        maker = TaskMaker(
+            job=self._job,
+            infos=prepared.infos,
+            options=prepared.options,
+            units=prepared.units,
+            records=plan["records"],
+            format=self._format,
+            columns=tuple(plan["columns"]),
+            schema=None if plan["arrow_schema"] is None else base64.b64decode(plan["arrow_schema"]),
+        )
+        return PartTasks(
+            maker, [(part, address(self._folder.shard(part.number, self._format))) for part in pending]
+        )
 
     def _finish(
         self,
         plan: Mapping[str, Any],
         parts: Sequence[Part],
         done: Mapping[int, Mapping[str, Any]],
-        crew: Crew | None,
+        crew: Crew | RayCrew | None,
     ) -> None:
         """Account for every record, and write the manifest."""
         shards = []
         for part in parts:
             report = done[part.number]
             path = self._folder.shard(part.number, self._format)
-            rows = pq.read_metadata(path).num_rows if self._format == "parquet" else report["sentences"]
+            rows = self._folder.rows(part.number, self._format)
+            rows = report["sentences"] if rows is None else rows
             if (report["records"], report["sentences"]) != (part.records, rows):
                 raise JobError(
                     f"{path}: expected {part.records:,} records in {report['sentences']:,} rows, got "
@@ -266,6 +293,7 @@ class _Run:
         manifest |= {
             "reading_through_seconds": plan["seconds"],
             "sessions": len(sessions),
+            "engine": self._engine,
             "workers": None if crew is None else crew.size,
             "worker_seconds": round(sum(report["seconds"] for report in done.values()), 3),
             "shards": shards,

@@ -22,6 +22,7 @@ from framelens.manifest import build_manifest, describe_inputs, write_manifest
 from framelens.progress import Reporter
 from framelens.readers import InputKind, ReadOptions, check_inputs, read_records
 from framelens.shards import SHARD_FORMATS, Task
+from framelens.storage import is_uri, is_within, local_name, location, names_folder, public
 from framelens.survey import PartReader, survey_inputs
 from framelens.terminal import (
     PICTURE_WIDTH,
@@ -43,10 +44,10 @@ if TYPE_CHECKING:
     from framelens.classifier import FramingClassifier
     from framelens.corpus import LabelledRecord, Unit
     from framelens.inputs import Inputs
-    from framelens.readers import InputInfo
+    from framelens.readers import InputInfo, Record
     from framelens.survey import Survey
 
-__all__ = ["RENDERED", "LabelJob", "Prepared", "check_job", "refuse_unreadable", "run_job"]
+__all__ = ["RENDERED", "LabelJob", "Prepared", "check_job", "named", "refuse_unreadable", "run_job"]
 
 #: Formats made for people; every other one is a table of one row a sentence.
 RENDERED = ("text", "svg", "html")
@@ -64,7 +65,7 @@ class LabelJob:
 
     Attributes:
         inputs: names of files, folders, patterns and `datasets` directories, or ``-`` for standard
-            input; see `framelens.inputs`.
+            input; see `framelens.inputs`. Files may lie on an object store, see `framelens.storage`.
         output: a file, a folder of shards, which is there or ends in a slash, or ``-`` for standard output.
         format: of the output; None goes by its suffix, and writes Parquet shards.
         unit: ``auto`` splits articles into sentences and takes a table's texts as one each.
@@ -88,11 +89,16 @@ class LabelJob:
     on_error: Literal["flag", "fail"] = "flag"
     shard_size: int = SHARD_SIZE
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "output", local_name(self.output))
+
     @property
     def in_shards(self) -> bool:
         """Whether the output is a folder of shards."""
         if self.output == STDOUT:
             return False
+        if is_uri(self.output):
+            return names_folder(self.output)
         return self.output.endswith(("/", os.sep)) or Path(self.output).is_dir()
 
 
@@ -116,7 +122,7 @@ class Prepared:
     def weight(self) -> int:
         """Bytes of text in the inputs, about; 0 for standard input."""
         files = [name for name in self.inputs.files if name != STDIN]
-        return sum(Path(name).stat().st_size * (4 if _is_compressed(name) else 1) for name in files)
+        return sum(location(name).stat().st_size * (4 if _is_compressed(name) else 1) for name in files)
 
     def guessed_separators(self) -> list[str]:
         """What to tell of CSV files whose separator was told by their header."""
@@ -200,7 +206,7 @@ def check_job(job: LabelJob) -> Prepared:
     """
     if job.shard_size < 1:
         raise InputError(f"expected a shard size of at least 1, got {job.shard_size}")
-    inputs = find_inputs(job.inputs, None if job.output == STDOUT else Path(job.output))
+    inputs = find_inputs(job.inputs, None if job.output == STDOUT else location(job.output))
     if job.in_shards:
         _check_shards(job, inputs)
     else:
@@ -232,6 +238,15 @@ def refuse_unreadable(job: LabelJob, n: int, first: str | None) -> None:
         )
 
 
+def named(job: LabelJob, runs: list[tuple[Unit, list[Record]]]) -> list[tuple[Unit, list[Record]]]:
+    """Runs of records, called as the job says that its article is called."""
+    return [(unit, [_named(job, record) for record in records]) for unit, records in runs]
+
+
+def _named(job: LabelJob, record: Record) -> Record:
+    return record if job.name is None else replace(record, doc_id=job.name)
+
+
 def _check_shards(job: LabelJob, inputs: Inputs) -> None:
     """A job must find the same inputs again, and its rows must tell which is which."""
     if job.format not in (None, *SHARD_FORMATS):
@@ -244,11 +259,10 @@ def _check_shards(job: LabelJob, inputs: Inputs) -> None:
         raise unusable(
             job.output, "inputs that can be read again", "standard input", "save it to a file first"
         )
-    twice = [name for name, run in groupby(sorted(inputs.files)) if len(list(run)) > 1]
+    twice = [name for name, run in groupby(sorted(map(public, inputs.files))) if len(list(run)) > 1]
     if twice:
         raise unusable(twice[0], "every input once", "it several times", "give it once")
-    target = Path(job.output).resolve()
-    inside = [name for name in inputs.files if Path(name).resolve().is_relative_to(target)]
+    inside = [name for name in inputs.files if is_within(name, job.output)]
     if inside:
         advice = "choose a folder outside the inputs"
         raise unusable(job.output, "a folder without inputs", f"one with {shown(inside[0])}", advice)
@@ -287,16 +301,14 @@ def _label(
 ) -> Iterator[LabelledRecord]:
     if isinstance(classifier, Crew):
         reader = PartReader(prepared.infos, prepared.options, prepared.units, survey.records)
-        tasks = (Task(part.number, reader.read(part)) for part in survey.parts)
+        tasks = (Task(part.number, named(job, reader.read(part))) for part in survey.parts)
         for _, found in classifier.run(tasks, lambda *_: None, ordered=True):
             yield from found
         return
     pairs = zip(prepared.infos, prepared.units, strict=True)
     for unit, group in groupby(pairs, key=lambda pair: pair[1]):
         records = read_records([info.source for info, _ in group], prepared.options)
-        if job.name is not None:
-            records = (replace(record, doc_id=job.name) for record in records)
-        yield from label_records(classifier, records, unit)
+        yield from label_records(classifier, (_named(job, record) for record in records), unit)
 
 
 def _counted(

@@ -5,23 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from framelens.backend import own_precision
 from framelens.bundle import find_bundle
 from framelens.corpus_job import run_corpus
+from framelens.decoding import unusable
 from framelens.jobs import check_job, run_job
+from framelens.storage import public
 from framelens.workers import Crew, ModelSettings, available_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from framelens.corpus import Counts
+    from framelens.corpus_job import EngineName
     from framelens.jobs import LabelJob
 
 __all__ = ["run_label"]
 
 #: Memory of each worker for sentences that may come again.
 CACHE_BYTES: Final = 128 * 2**20
-#: Texts that a worker reads ahead of the model, so that its batches hold texts of one length.
-_LOOKAHEAD: Final = 2048
+#: Texts that a worker reads ahead of the model, so that its batches hold texts of one length; a GPU's
+#: batches are larger.
+_LOOKAHEAD: Final = 4096
+_LOOKAHEAD_OF_GPU: Final = 32_768
 #: Bytes of text from which starting workers costs less than it saves.
 _WORTH_WORKERS: Final = 400_000
 
@@ -35,18 +41,20 @@ def run_label(
     dedupe: bool,
     out: Console,
     err: Console,
+    engine: EngineName = "local",
 ) -> tuple[Counts, bool]:
     """Run a job.
 
     Args:
         job: what to do.
-        model: ``bundled``, a folder, or a hub id.
+        model: ``bundled``, ``fast``, a folder, or a hub id.
         options: backend, precision, device, threads and abstain_below, as
             `FramingClassifier.from_pretrained` takes them.
         workers: processes; None takes as many as there are cores and work.
         dedupe: whether sentences that have been labelled are remembered for longer than a window.
         out: where a rendering for the terminal goes.
         err: where progress goes.
+        engine: where the workers run; ``ray`` needs an output in shards.
 
     Returns:
         What was met, and whether it had all been done before.
@@ -54,15 +62,23 @@ def run_label(
     Raises:
         FramelensError: an input, the output or the model cannot be used.
     """
+    # What a job has been labelled with is written down by its name, not as a wish for the model's own.
+    precision = options["precision"] or own_precision(find_bundle(model), options["backend"])
+    options = options | {"precision": precision}
     cache: dict[str, Any] = {"cache_bytes": CACHE_BYTES if dedupe else 0}
     # Whether a label's last digits hang on what it is computed with, only the ONNX graph has been tested.
     forgetful = (options["backend"], options["device"]) != ("onnx", "cpu")
     # One thread a process is quickest, and adds up in one order whatever the machine.
-    single = options | cache | {"threads": options["threads"] or 1, "lookahead": _LOOKAHEAD}
+    lookahead = _LOOKAHEAD if options["device"] == "cpu" else _LOOKAHEAD_OF_GPU
+    single = options | cache | {"threads": options["threads"] or 1, "lookahead": lookahead}
     settings = ModelSettings(model, single, forgetful)
     if job.in_shards:
-        outcome = run_corpus(job, settings, err, workers=workers)
+        outcome = run_corpus(job, settings, err, workers=workers, engine=engine)
         return outcome.counts, outcome.had_been_done
+    if engine == "ray":
+        raise unusable(
+            public(job.output), "a folder for --engine ray", "one file", "end its name in a slash: -o OUT/"
+        )
     # Loading the model takes longest, so a mistake in the names is told first.
     prepared = check_job(job)
     if workers is None:

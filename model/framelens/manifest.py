@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from framelens.decoding import STDIN
 from framelens.fingerprint import file_digest
 from framelens.labels import LABELS
+from framelens.storage import key_of, public
 from framelens.writers import replacing
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def describe_inputs(names: Sequence[str]) -> list[dict[str, str | None]]:
         names: of files, or ``-``.
     """
     digests = (None if name == STDIN else file_digest(name) for name in names)
-    return [{"name": Path(name).name, "sha256": digest} for name, digest in zip(names, digests, strict=True)]
+    return [
+        {"name": Path(key_of(name)).name, "sha256": digest}
+        for name, digest in zip(names, digests, strict=True)
+    ]
 
 
 def build_manifest(
@@ -58,7 +62,7 @@ def build_manifest(
     """The manifest as plain JSON types.
 
     Args:
-        arguments: what the run was asked to do.
+        arguments: what the run was asked to do; names of objects lose their credentials and options.
         model_digest: see `framelens.bundle.Bundle.digest`.
         inputs: from `describe_inputs`.
         counts: what was met.
@@ -67,7 +71,7 @@ def build_manifest(
     """
     return {
         "schema_version": SCHEMA_VERSION,
-        "arguments": arguments,
+        "arguments": {name: _without_secrets(value) for name, value in arguments.items()},
         "model_digest": model_digest,
         "label_order": [str(label) for label in LABELS],
         "inputs": list(inputs),
@@ -79,6 +83,13 @@ def build_manifest(
         "platform": platform.platform(),
         "processors": os.cpu_count(),
     }
+
+
+def _without_secrets(value: Any) -> Any:
+    """An argument as it may be told; names of objects hold credentials."""
+    if isinstance(value, (list, tuple)):
+        return [_without_secrets(entry) for entry in value]
+    return public(value) if isinstance(value, str) else value
 
 
 def write_manifest(manifest: dict[str, Any], output: Path) -> Path:

@@ -22,14 +22,14 @@ from framelens.errors import FramelensError, JobError
 from framelens.shards import perform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from multiprocessing.context import SpawnProcess
 
     from framelens.classifier import FramingClassifier
     from framelens.corpus import Counts
     from framelens.shards import Task
 
-__all__ = ["Crew", "ModelSettings", "available_cores"]
+__all__ = ["Crew", "ModelSettings", "available_cores", "restored_error"]
 
 _ATTEMPTS: Final = 3
 #: Parts that may be labelled ahead of one that is not, for each worker, where the order is kept.
@@ -216,7 +216,7 @@ class Crew:
             elif kind == "tick" and worker.task is not None:
                 tick(worker.task.number, content)
             elif kind == "error":
-                raise _error(content)
+                raise restored_error(*content)
             elif kind == "done" and worker.task is not None:
                 number, worker.task = worker.task.number, None
                 deaths.pop(number, None)
@@ -268,8 +268,8 @@ class Crew:
             worker.pipe.close()
 
 
-def _error(content: tuple[str, tuple[Any, ...]]) -> Exception:
-    name, arguments = content
+def restored_error(name: str, arguments: Sequence[Any]) -> Exception:
+    """An error of framelens, or of the system, that another process has met."""
     if name == "OSError":
         return OSError(*arguments)
     kind = getattr(errors, name, FramelensError)
@@ -308,11 +308,17 @@ def _work(settings: ModelSettings, pipe: Any) -> None:
         # The parent has gone.
         return
     except FramelensError as error:
-        pipe.send(("error", (type(error).__name__, error.args)))
+        _complain(pipe, type(error).__name__, error.args)
     except OSError as error:
         if error.errno is None:
             raise
-        pipe.send(("error", ("OSError", (error.errno, error.strerror, error.filename))))
+        _complain(pipe, "OSError", (error.errno, error.strerror, error.filename))
+
+
+def _complain(pipe: Any, name: str, arguments: tuple[Any, ...]) -> None:
+    """Tell the parent of an error; where it has gone, for one because it was stopped, no one."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        pipe.send(("error", (name, arguments)))
 
 
 def _end_with_parent() -> None:

@@ -74,6 +74,15 @@ def test_the_example(framelens: Callable[..., Ran]) -> None:
     assert "\x1b" not in ran.out
 
 
+def test_the_example_as_a_job(framelens: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = framelens("label", "--example", "-o", f"{tmp_path}/out/", "--format", "jsonl", "--workers", "1")
+    assert ran.code == 0
+    (shard,) = (tmp_path / "out" / "shards").iterdir()
+    rows = [json.loads(line) for line in shard.read_text("utf-8").splitlines()]
+    assert len(rows) == 31
+    assert {row["doc_id"] for row in rows} == {"example.md"}
+
+
 def test_standard_input_and_output(framelens: Callable[..., Ran]) -> None:
     text = f"{HEDGED} Talks open on Monday in Corvane.\n"
     ran = framelens("label", "-", stdin=text.encode())
@@ -239,6 +248,24 @@ def test_control_c(long_table: Path) -> None:
     assert process.communicate(timeout=60) == ("", "interrupted\n")
     assert process.returncode == 130
     assert list(long_table.parent.iterdir()) == [long_table]
+
+
+def test_control_c_again_and_again(long_table: Path) -> None:
+    def listen() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    out = long_table.with_name("out")
+    process = start("label", long_table, "-o", f"{out}/", "--workers", "2", preexec_fn=listen)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("shards/.framelens-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in said
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")

@@ -80,7 +80,7 @@ def test_a_part_that_kills_every_worker_is_told() -> None:
 
 
 def test_what_a_worker_cannot_have_is_told_at_once() -> None:
-    with pytest.raises(InputError, match="bf16 needs backend='torch'"):
+    with pytest.raises(InputError, match="bf16 and fp16 need backend='torch'"):
         Crew(ModelSettings("bundled", {"precision": "bf16"}), 2)
 
 
