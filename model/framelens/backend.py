@@ -38,6 +38,8 @@ ONNX_OUTPUTS = ("logits", "cue_logits")
 #: tens of MB; a GPU is busy only with far more.
 _TOKENS_ON_PROCESSOR, _TOKENS_ON_GPU = 2048, 65_536
 _SENTENCES_ON_PROCESSOR, _SENTENCES_ON_GPU = 32, 4096
+#: The part of a pass's tokens that onnxruntime needs to run at full speed.
+_ENOUGH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Backend(Protocol):
         precision: what it computes in.
         batch_size: most sentences in one pass, if the user has no wish.
         token_budget: most tokens in one pass, padding included.
+        enough_tokens: that are enough to run at full speed: a batch that has them ends where longer sentences
+            begin, and padding is all but none.
         pads: whether a batch may hold sentences of several lengths.
     """
 
@@ -68,6 +72,7 @@ class Backend(Protocol):
     precision: Precision
     batch_size: int
     token_budget: int
+    enough_tokens: int
     pads: bool
 
     def run(self, batches: Iterable[EncodedBatch]) -> Iterator[Scores]:
@@ -110,6 +115,7 @@ class OnnxBackend:
         self.precision: Precision = precision
         self.pads = precision != "int8"
         self.batch_size, self.token_budget = _limits(kind)
+        self.enough_tokens = self.token_budget // _ENOUGH if self.pads else 0
         options = ort.SessionOptions()
         options.log_severity_level = 3  # its warnings about folded casts say nothing a user can act on
         # Threads that spin between two nodes cost a short text more than they save.
@@ -174,6 +180,8 @@ class TorchBackend:
             where = "fp32, bf16 or, on a GPU, fp16"
             raise InputError(f"the torch backend computes in {where}; got {precision!r} on {device!r}")
         self.batch_size, self.token_budget = _limits(device.partition(":")[0])
+        # Every pass costs torch some milliseconds, more than a little padding does.
+        self.enough_tokens = self.token_budget
         dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
         model = _torch_model(bundle, hf, torch, dtypes[precision])
         try:

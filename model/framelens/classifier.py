@@ -32,9 +32,6 @@ __all__ = ["FramingClassifier"]
 
 #: Texts read ahead by `FramingClassifier.label_many`, so that batches can be made of similar lengths.
 LOOKAHEAD = 512
-#: The part of a pass's tokens that is enough to run at full speed: a batch that has them ends where longer
-#: sentences begin, and padding is all but none.
-_ENOUGH = 4
 
 
 class FramingClassifier:
@@ -361,8 +358,7 @@ class FramingClassifier:
     def _batches(self, encoded: Sequence[EncodedPair]) -> Iterator[list[int]]:
         """Indices of similar length, or of equal length, within the limits of one pass."""
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-        budget = self._backend.token_budget
-        enough = budget // _ENOUGH if self._backend.pads else 0
+        budget, enough = self._backend.token_budget, self._backend.enough_tokens
         batch: list[int] = []
         for i in order:
             n = len(encoded[i])

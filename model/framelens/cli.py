@@ -212,8 +212,8 @@ def label(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Processes, each with one thread. By default one a core for a corpus that is worth it; the "
-            "labels do not depend on it.",
+            help="Processes, each with one thread. By default one a core for a corpus that is worth it, and "
+            "four that share a GPU; the labels do not depend on it.",
             min=1,
             rich_help_panel="Corpora",
             show_default=False,

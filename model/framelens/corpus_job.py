@@ -47,6 +47,8 @@ _SCHEMA_VERSION: Final = 1
 #: Bytes of text that a sentence has, about; to tell whether a corpus is worth several workers.
 _BYTES_OF_SENTENCE: Final = 100
 _CHANGES_SHOWN: Final = 4
+#: While one of them waits for the GPU, the others read, tokenise and write.
+_WORKERS_OF_A_GPU: Final = 4
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,9 @@ class _Run:
 
             return RayCrew(self._settings, workers)
         if workers is None:
+            cores = available_cores()
             on_processor = self._settings.options.get("device", "cpu") == "cpu"
-            workers = min(parts, available_cores() if on_processor else 1)
+            workers = min(parts, cores if on_processor else min(cores, _WORKERS_OF_A_GPU))
         return Crew(self._settings, workers)
 
     def _fingerprint(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -282,6 +285,9 @@ class _Run:
         records = [{"records": n} for n in plan["records"]]
         inputs = plan["fingerprint"]["inputs"]
         job = asdict(replace(self._job, format=self._format))
+        if self._job.name is not None:
+            job["inputs"] = [self._job.name]
+            inputs = [entry | {"name": self._job.name} for entry in inputs]
         manifest = build_manifest(
             arguments=job | {"model": self._settings.model} | self._settings.options,
             model_digest=self._digest,

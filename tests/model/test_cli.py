@@ -81,6 +81,32 @@ def test_the_example_as_a_job(framelens: Callable[..., Ran], tmp_path: Path) -> 
     rows = [json.loads(line) for line in shard.read_text("utf-8").splitlines()]
     assert len(rows) == 31
     assert {row["doc_id"] for row in rows} == {"example.md"}
+    manifest = json.loads((tmp_path / "out/manifest.json").read_bytes())
+    assert (
+        manifest["arguments"]["inputs"] == [entry["name"] for entry in manifest["inputs"]] == ["example.md"]
+    )
+
+
+def test_fast_is_a_model_and_is_written_down(framelens: Callable[..., Ran], tmp_path: Path) -> None:
+    def job(name: str, *options: str) -> tuple[dict[str, Any], bytes]:
+        out = tmp_path / name
+        ran = framelens("label", "--example", "-o", f"{out}/", "--format", "jsonl", *options)
+        assert ran.code == 0, ran.err
+        manifest = json.loads((out / "manifest.json").read_bytes())
+        return manifest, (out / "shards/part-000000.jsonl").read_bytes()
+
+    fast, rows = job("fast", "--fast")
+    same, again = job("model", "--model", "fast", "--precision", "int8")
+    plain, others = job("plain")
+    assert (fast["arguments"]["model"], fast["arguments"]["precision"]) == ("fast", "int8")
+    assert (plain["arguments"]["model"], plain["arguments"]["precision"]) == ("bundled", "fp32")
+    assert fast["model_digest"] == same["model_digest"] != plain["model_digest"]
+    assert rows == again != others
+    # A job goes on with the model and the precision that it was begun with, or not at all.
+    for options in ([], ["--fast", "--precision", "fp32"]):
+        ran = framelens("label", "--example", "-o", f"{tmp_path}/fast/", "--format", "jsonl", *options)
+        assert ran.code == 2
+        assert "the job that was begun there" in ran.err
 
 
 def test_standard_input_and_output(framelens: Callable[..., Ran]) -> None:
@@ -171,6 +197,8 @@ BAD = {
     "parquet to stdout": (["fine.txt", "--format", "parquet"], "standard output"),
     "model folder": (["fine.txt", "--model", "."], "is no framelens model"),
     "model path": (["fine.txt", "--model", "./no/model"], "neither a folder nor a hub id"),
+    "two models": (["fine.txt", "--fast", "--model", "their/model"], "leave one of them out"),
+    "int8 of a model that has none": (["fine.txt", "--precision", "int8"], "an int8 model such as 'fast'"),
     "bf16 without torch": (["fine.txt", "--precision", "bf16"], "bf16"),
 }
 

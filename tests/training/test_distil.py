@@ -19,6 +19,7 @@ from framelens.bundle import find_bundle
 from framelens.errors import InputError
 from framelens.hf import FramingForSequenceClassification
 from framelens_training import parity
+from framelens_training.card import write_card
 from framelens_training.distil import distil, student_of
 from framelens_training.export import export
 from framelens_training.fit import fresh_model
@@ -156,6 +157,19 @@ def test_a_student_begins_with_the_layers_that_it_was_given(tiny_base: Path, mak
     torch.testing.assert_close(both(ids).logits, teacher.eval()(ids).logits * 3.0)
     with pytest.raises(InputError, match="layers from 0 to 1, got 0, 2"):
         student_of(teacher, [0, 2])
+
+
+def test_the_card_names_teacher_layers_and_sentences(pupil: Pupil, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(pupil.bundle, tmp_path / "bundle"))
+    write_card(pupil.run, bundle, {})
+    card = (bundle / "model_card.md").read_text(encoding="utf-8")
+    pool = json.loads((pupil.run / "pool.json").read_bytes())
+    assert pool["judged"] == pool["sentences"] - 120
+    assert f"its layers 1 and learned its probabilities of labels and cues on {pool['sentences']} " in card
+    assert "| onnx int8 | " in card
+    quality = find_bundle(bundle).quality
+    assert quality is not None
+    assert quality["pool"] == pool
 
 
 def test_an_int8_model_needs_a_graph_that_we_write(pupil: Pupil, tmp_path: Path) -> None:
