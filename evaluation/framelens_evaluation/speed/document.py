@@ -99,7 +99,7 @@ def readme_table(report: SpeedReport) -> str:
     ]
     terms, machine = report.terms, report.provenance.machine
     if scored:
-        head += [f"macro-F1, n = {terms.n_gold:,}", "less that of the default"]
+        head += [f"macro-F1, n = {terms.n_gold:,}", "difference to the default"]
         for row, system in zip(rows, (report.pipeline, *report.paths), strict=True):
             row += _scores(system)
     versions = ", ".join(
@@ -278,7 +278,7 @@ def _quality(report: SpeedReport) -> Section | None:
         "label. 95 % intervals from resampling articles; the difference is taken on the same resamples. No "
         "side is given context."
     )
-    header = ("", "macro-F1", "less that of the default")
+    header = ("", "macro-F1", "difference to the default")
     return Section("What it costs in quality", (Text(text), Table(header, rows)))
 
 
