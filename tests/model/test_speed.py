@@ -136,7 +136,7 @@ def test_info_measures_this_machine(
     assert default["hours"] == pytest.approx(1e7 / default["sentences_per_second"] / 3600)
     assert odd["why_not"] == "framelens label has no --warp"
     assert odd["sentences_per_second"] is odd["hours"] is None
-    assert fails["why_not"].startswith("framelens label --device cpu --precision bf16")
+    assert fails["why_not"].startswith("framelens label --device cpu --precision int8")
     assert "exit code 2: error: " in fails["why_not"]
     assert found["recommended"] == "framelens label CORPUS -o OUT/"
 
@@ -150,7 +150,7 @@ def test_info_measures_this_machine(
     assert "framelens label CORPUS -o OUT/" in shown
 
 
-_FAILS = LabelPath("fails", "no such thing", ("--precision", "bf16", "--backend", "onnx"))
+_FAILS = LabelPath("fails", "no such thing", ("--precision", "int8", "--backend", "onnx"))
 
 
 def test_without_the_default_path_there_is_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
