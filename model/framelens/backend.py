@@ -6,6 +6,7 @@ Both read the same ``model.safetensors``; torch and onnxruntime are imported onl
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -144,6 +145,8 @@ class OnnxBackend:
     def run(self, batches: Iterable[EncodedBatch]) -> Iterator[Scores]:
         """Scores of each batch, in their order and in its own."""
         for batch in batches:
+            if not self.pads and not batch.attention_mask.all():
+                raise InputError("an int8 model takes sentences of one length at a time, got a padded batch")
             feed = {name: array for name, array in batch.arrays().items() if name in self._inputs}
             yield Scores(*self._session.run(ONNX_OUTPUTS, feed))
 
@@ -178,7 +181,9 @@ class TorchBackend:
         self._on_gpu = device.partition(":")[0] == "cuda"
         if precision == "int8" or (precision == "fp16" and device.partition(":")[0] == "cpu"):
             where = "fp32, bf16 or, on a GPU, fp16"
-            raise InputError(f"the torch backend computes in {where}; got {precision!r} on {device!r}")
+            raise InputError(
+                f"the torch backend computes in {where}; got {precision!r} on {device!r}; int8 is for onnx"
+            )
         self.batch_size, self.token_budget = _limits(device.partition(":")[0])
         # Every pass costs torch some milliseconds, more than a little padding does.
         self.enough_tokens = self.token_budget
@@ -218,7 +223,8 @@ class TorchBackend:
                 for part in (logits, cues)
             )
         done = torch.cuda.Event()
-        done.record()
+        # Of the model's own GPU; without it the event is one of the current GPU, which may be another.
+        done.record(torch.cuda.current_stream(self._device))
         return logits, cues, done
 
     def _end(self, logits: Any, cues: Any, done: Any) -> Scores:
@@ -234,6 +240,19 @@ def _limits(kind: str) -> tuple[int, int]:
     return _SENTENCES_ON_GPU, _TOKENS_ON_GPU
 
 
+@contextmanager
+def _without_progress() -> Iterator[None]:
+    """Without the bar that transformers draws for a load of a tenth of a second."""
+    logging: Any = require("transformers", "torch").utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _torch_model(bundle: Bundle, hf: Any, torch: Any, dtype: Any) -> Any:
     """The model in transformers' form.
 
@@ -242,11 +261,13 @@ def _torch_model(bundle: Bundle, hf: Any, torch: Any, dtype: Any) -> Any:
     """
     kind = hf.FramingForSequenceClassification
     if bundle.has_int8:
-        model = kind(hf.FramingConfig.from_pretrained(bundle.folder)).to(dtype)
+        config = hf.FramingConfig.from_pretrained(bundle.folder, precision="fp32")
+        model = kind(config).to(dtype)
         weights = {name: torch.from_numpy(values) for name, values in bundle.weights().items()}
         missing = list(model.load_state_dict(weights, strict=False).missing_keys)
     else:
-        model, found = kind.from_pretrained(bundle.folder, dtype=dtype, output_loading_info=True)
+        with _without_progress():
+            model, found = kind.from_pretrained(bundle.folder, dtype=dtype, output_loading_info=True)
         missing = list(found["missing_keys"])
     if missing:
         raise ModelFormatError(f"{bundle.folder}: model.safetensors lacks {', '.join(sorted(missing))}")

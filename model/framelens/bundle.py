@@ -98,6 +98,15 @@ class Bundle:
                 total.update(hashlib.file_digest(part, "sha256").digest())
         return total.hexdigest()
 
+    def graph_digest(self, precision: Precision) -> str:
+        """SHA-256, as hexadecimal, of the graph of a precision; the temperature is in it.
+
+        Raises:
+            InputError: the model has no graph of that precision.
+            ModelFormatError: it has no graph at all.
+        """
+        return hashlib.sha256(self.graph(precision)).hexdigest()
+
     @property
     def has_int8(self) -> bool:
         """Whether it can compute in int8."""
@@ -187,7 +196,8 @@ def _download(hub_id: str, revision: str | None) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelNotFoundError(
-            f"no folder {hub_id!r}, and no such model could be had from the hub: {reason}"
+            f"no folder {hub_id!r}, and no such model could be had from the hub: {reason}; "
+            f"{' and '.join(_PACKAGED)} ship with framelens"
         ) from error
 
 

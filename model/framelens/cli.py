@@ -213,7 +213,7 @@ def label(
         int | None,
         typer.Option(
             help="Processes, each with one thread. By default one a core for a corpus that is worth it, and "
-            "four that share a GPU; the labels do not depend on it.",
+            "four that share a GPU. With onnx on processors no label depends on it.",
             min=1,
             rich_help_panel="Corpora",
             show_default=False,
@@ -243,9 +243,9 @@ def label(
         bool,
         typer.Option(
             "--fast",
-            help="Label with a small int8 model that learned from the bundled one: many times as fast, and "
-            "other labels here and there. The same as --model fast; framelens info --model fast says how "
-            "good it is.",
+            help="Label with a small int8 model that learned from the bundled one: many times as fast and as "
+            "good on held-out sentences, but not all labels are the same, so use one of them throughout. "
+            "The same as --model fast; framelens info --model fast says how good it is.",
         ),
     ] = False,
     abstain_below: Annotated[
@@ -402,6 +402,8 @@ def _summary(counts: Any, out: str) -> str:
     ]
     if counts.truncated:
         parts.append(f"{counts.truncated:,} truncated")
+    if 2 * counts.truncated > counts.sentences:
+        parts.append("if these are articles, --unit document splits them into sentences")
     if counts.abstained:
         parts.append(f"{counts.abstained:,} abstained")
     return "; ".join(parts)

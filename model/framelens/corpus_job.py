@@ -13,7 +13,6 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from framelens.bundle import find_bundle
 from framelens.corpus import Counts
 from framelens.decoding import unusable
 from framelens.errors import JobError
@@ -89,11 +88,11 @@ def run_corpus(
         KeyboardInterrupt: what is done stays.
     """
     prepared = check_job(job)
-    digest = find_bundle(settings.model).digest
+    settings = settings.pinned()
     with open_job_folder(job.output) as folder, Reporter(err) as reporter:
         for line in prepared.guessed_separators():
             reporter.say(line)
-        run = _Run(job, replace(settings, digest=digest), prepared, folder, reporter, digest, engine)
+        run = _Run(job, settings, prepared, folder, reporter, engine)
         return run.go_on(workers)
 
 
@@ -107,7 +106,6 @@ class _Run:
         prepared: Prepared,
         folder: JobFolder,
         reporter: Reporter,
-        digest: str,
         engine: EngineName,
     ) -> None:
         self._job = job
@@ -115,7 +113,6 @@ class _Run:
         self._prepared = prepared
         self._folder = folder
         self._reporter = reporter
-        self._digest = digest
         self._engine = engine
         self._format = job.format or "parquet"
 
@@ -157,8 +154,9 @@ class _Run:
             return RayCrew(self._settings, workers)
         if workers is None:
             cores = available_cores()
-            on_processor = self._settings.options.get("device", "cpu") == "cpu"
-            workers = min(parts, cores if on_processor else min(cores, _WORKERS_OF_A_GPU))
+            device = str(self._settings.options.get("device", "cpu"))
+            most = _WORKERS_OF_A_GPU if device.startswith("cuda") else 1
+            workers = min(parts, cores if device == "cpu" else min(cores, most))
         return Crew(self._settings, workers)
 
     def _fingerprint(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -169,7 +167,14 @@ class _Run:
         )  # fmt: skip
         job |= {"format": self._format, "encoding": self._prepared.options.encoding}
         options = {name: job[name] for name in names} | self._settings.decisive
-        return fingerprint(inputs=inputs, model_digest=self._digest, options=options)
+        if self._job.name is not None:
+            options["name"] = self._job.name
+        return fingerprint(
+            inputs=inputs,
+            model_digest=str(self._settings.digest),
+            graph_digest=self._settings.graph_digest,
+            options=options,
+        )
 
     def _begin(self) -> dict[str, Any]:
         """Read the inputs through and write the plan."""
@@ -232,6 +237,7 @@ class _Run:
             for number, report in crew.run(self._tasks(plan, pending), here.tick):
                 elapsed = round(time.monotonic() - started, 3)
                 report |= {"session": session, "elapsed": elapsed}
+                self._see(number, report)
                 self._folder.commit(number, report)
                 done[number] = report
                 here.add(number, report)
@@ -241,6 +247,20 @@ class _Run:
                 f"stopped: {len(done):,} of {n_parts:,} shards are done; the same command goes on from there"
             )
             raise
+
+    def _see(self, number: int, report: Mapping[str, Any]) -> None:
+        """Look whether a shard is where this process sees it, as it was reported.
+
+        Raises:
+            JobError: it is not: a worker on another machine has written somewhere else.
+        """
+        size = self._folder.size(number, self._format)
+        if size != report["bytes"]:
+            found = "no file" if size is None else f"{size:,}"
+            raise JobError(
+                f"{self._folder.shard(number, self._format)}: expected the {report['bytes']:,} bytes that a "
+                f"worker has written, got {found}; every machine must see OUT/ under the same name"
+            )
 
     def _tasks(self, plan: Mapping[str, Any], pending: Sequence[Part]) -> PartTasks:
         prepared = self._prepared
@@ -266,6 +286,12 @@ class _Run:
         crew: Crew | RayCrew | None,
     ) -> None:
         """Account for every record, and write the manifest."""
+        # An object store has no lock that two commands could not take in the same moment.
+        if self._folder.plan != plan:
+            raise JobError(
+                f"{self._job.output}: expected the job that was begun, got another one's plan; two commands "
+                "were given at once: label into a new folder"
+            )
         shards = []
         for part in parts:
             report = done[part.number]
@@ -290,7 +316,7 @@ class _Run:
             inputs = [entry | {"name": self._job.name} for entry in inputs]
         manifest = build_manifest(
             arguments=job | {"model": self._settings.model} | self._settings.options,
-            model_digest=self._digest,
+            model_digest=str(self._settings.digest),
             inputs=[entry | n for entry, n in zip(inputs, records, strict=True)],
             counts=_sum(done),
             seconds=sum(sessions.values()),

@@ -20,13 +20,18 @@ _DIGITS_SHOWN = 12
 
 
 def fingerprint(
-    *, inputs: Sequence[Mapping[str, Any]], model_digest: str, options: Mapping[str, Any]
+    *,
+    inputs: Sequence[Mapping[str, Any]],
+    model_digest: str,
+    options: Mapping[str, Any],
+    graph_digest: str | None = None,
 ) -> dict[str, Any]:
     """Everything that decides what a shard holds, as plain JSON types.
 
     Args:
         inputs: from `describe_files`.
         model_digest: see `framelens.bundle.Bundle.digest`.
+        graph_digest: SHA-256 of the ONNX graph; None where there is none.
         options: of the job, and of the model's computation.
     """
     backend = _OF_BACKEND.get(str(options.get("backend")), ())
@@ -34,6 +39,7 @@ def fingerprint(
         "framelens": __version__,
         "packages": {name: _version(name) for name in (*_PACKAGES, *backend)},
         "model_digest": model_digest,
+        "graph_digest": graph_digest,
         "options": dict(options),
         "inputs": [dict(entry) for entry in inputs],
     }
@@ -87,6 +93,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if before["model_digest"] != now["model_digest"]:
         old, new = (digest["model_digest"][:_DIGITS_SHOWN] for digest in (before, now))
         found.append(f"model {old} -> {new}")
+    elif before["graph_digest"] and now["graph_digest"] and before["graph_digest"] != now["graph_digest"]:
+        found.append("the model's ONNX graph")
     found += _changes(before["options"], now["options"], "")
     # A backend that one of them does not use has no version there, and has been told as an option.
     shared = before["packages"].keys() & now["packages"].keys()

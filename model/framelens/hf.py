@@ -104,6 +104,12 @@ class FramingForSequenceClassification(PreTrainedModel):
 
     def __init__(self, config: FramingConfig) -> None:
         super().__init__(config)
+        if getattr(config, "precision", "fp32") == "int8":
+            # transformers would take the bytes for weights and leave out their steps.
+            raise InputError(
+                "expected weights in floating point, got those of an int8 model; load it with "
+                "framelens.FramingClassifier.from_pretrained, there also with backend='torch'"
+            )
         if config.pooling not in ("cls", "mean", "attention"):
             raise InputError(f"pooling must be cls, mean or attention, got {config.pooling!r}")
         pooler = {"add_pooling_layer": False} if config.encoder.model_type in ("bert", "roberta") else {}

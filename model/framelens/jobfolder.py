@@ -16,7 +16,8 @@ so that at every moment what is there under its name is complete.
 On an object store (see `framelens.storage`) all this is the same but for the lock, which no system takes
 back when its owner dies: it is an object that is removed at the end and on Ctrl-C, and that one who knows
 its owner dead removes by hand. Nor can it be taken and looked at in one step there: of two processes that
-begin in the same moment both can go on. They write the same bytes under the same names, and lose time only.
+begin in the same moment both can go on. Equal ones write the same bytes under the same names and lose time
+only; of others one is told at the end.
 """
 
 from __future__ import annotations
@@ -99,6 +100,11 @@ class JobFolder:
     def shard(self, number: int, form: str) -> Path | ObjectPath:
         """Where a part's shard lies; `framelens.storage.address` makes a `ShardTarget.path` of it."""
         return self._shards / f"part-{number:06}.{form}"
+
+    def size(self, number: int, form: str) -> int | None:
+        """Bytes of a part's shard; None where there is none."""
+        path = self.shard(number, form)
+        return path.stat().st_size if path.is_file() else None
 
     def rows(self, number: int, form: str) -> int | None:
         """Rows of a part's shard by its own account, which only Parquet gives."""

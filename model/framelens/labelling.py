@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from framelens.backend import own_precision
@@ -88,8 +87,9 @@ def run_label(
     if workers == 1:
         from framelens.classifier import FramingClassifier
 
-        classifier = FramingClassifier.from_pretrained(model, **options, **cache)
+        alike = options | cache | {"lookahead": lookahead}
+        classifier = FramingClassifier.from_pretrained(model, **alike)
         return run_job(job, classifier, out, err, told), False
-    digest = find_bundle(model).digest
-    with Crew(replace(settings, digest=digest), workers) as crew:
-        return run_job(job, crew, out, err, told, digest), False
+    settings = settings.pinned()
+    with Crew(settings, workers) as crew:
+        return run_job(job, crew, out, err, told, settings.digest), False

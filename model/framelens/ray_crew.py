@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import platform
+import socket
 from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["RayCrew"]
 
 _ATTEMPTS: Final = 3
+_SECONDS_TO_ANSWER: Final = 10.0
 _EVERY_NODE: Final = (
     "every node must have the same packages and model, and see the inputs and OUT/ under the same names, as "
     "on a shared file system or an object store"
@@ -132,6 +134,7 @@ class RayCrew:
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
+        _knock(os.environ.get("RAY_ADDRESS", ""))
         cores = max(available_cores(), (workers or 0) * self._needs["num_cpus"])
         try:
             try:
@@ -280,6 +283,23 @@ def _resources(settings: ModelSettings) -> dict[str, int]:
         raise InputError(f"--engine ray: expected --device cpu or cuda, got {device}; {advice}")
     needs = {"num_cpus": int(settings.options.get("threads") or 1)}
     return needs | ({"num_gpus": 1} if device == "cuda" else {})
+
+
+def _knock(address: str) -> None:
+    """Ask whether a head answers, because Ray itself asks for minutes.
+
+    Raises:
+        JobError: it does not.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in address or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise JobError(
+            f"expected a Ray cluster at {address}, got {error}; start one, or correct or unset RAY_ADDRESS"
+        ) from error
 
 
 def _versions(settings: ModelSettings) -> dict[str, Any]:

@@ -190,7 +190,8 @@ def run_path(
         JobError: the command failed.
     """
     # Options of a path may name a model of their own, in place of the one that ships with the package.
-    chosen = [*([] if model == BUNDLED else ["--model", model]), "--device", device, *path.options]
+    given = [] if model == BUNDLED or "--fast" in path.options else ["--model", model]
+    chosen = [*given, "--device", device, *path.options]
     arguments = [
         str(corpus), "-o", f"{folder}/", "--text-column", "text", "--id-column", "id",
         "--workers", str(workers), "--shard-size", str(shard_size), *chosen,
@@ -388,7 +389,7 @@ def render_speed(content: dict[str, Any]) -> RenderableType:
     for name in ("workers", "sentences/s", "hours", "same labels"):
         table.add_column(name, justify="right", no_wrap=True)
     for path in content["paths"]:
-        cells = (" ".join(path["options"]) or "none", str(path["workers"]))
+        cells = (" ".join(path["options"]) or "(default)", str(path["workers"]))
         if path["why_not"] is None:
             same = f"{path['n_same']:,} of {path['n_compared']:,}"
             shown = "reference" if path["name"] == content["reference"] == REFERENCE else same

@@ -11,13 +11,15 @@ import signal
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from framelens import errors
+from framelens.backend import own_precision
+from framelens.bundle import find_bundle
 from framelens.errors import FramelensError, JobError
 from framelens.shards import perform
 
@@ -57,12 +59,14 @@ class ModelSettings:
         forgetful: whether what one part has taught the cache is forgotten before the next, because
             the backend's last digits hang on the batch.
         digest: of the model, where it is known: a folder or a hub's model can change while a job runs.
+        graph_digest: of the ONNX graph, likewise; None with another backend.
     """
 
     model: str
     options: dict[str, Any] = field(default_factory=dict)
     forgetful: bool = False
     digest: str | None = None
+    graph_digest: str | None = None
 
     @property
     def decisive(self) -> dict[str, Any]:
@@ -70,6 +74,18 @@ class ModelSettings:
         return {
             name: value for name, value in self.options.items() if self.forgetful or name != "cache_bytes"
         }
+
+    def pinned(self) -> ModelSettings:
+        """The same, of the model as it is now.
+
+        Raises:
+            FramelensError: it cannot be had, or has no graph of the precision.
+        """
+        bundle = find_bundle(self.model)
+        backend = str(self.options.get("backend", "onnx"))
+        precision = self.options.get("precision") or own_precision(bundle, backend)
+        graph = bundle.graph_digest(precision) if backend == "onnx" else None
+        return replace(self, digest=bundle.digest, graph_digest=graph)
 
     def build(self) -> FramingClassifier:
         """The classifier.
@@ -80,10 +96,14 @@ class ModelSettings:
         from framelens.classifier import FramingClassifier
 
         classifier = FramingClassifier.from_pretrained(self.model, **self.options)
-        if self.digest not in (None, classifier.digest):
+        if self.digest is None:
+            return classifier
+        now = self.pinned()
+        if (self.digest, self.graph_digest) != (now.digest, now.graph_digest):
             raise JobError(
-                f"{self.model}: expected the model with the digest {self.digest}, got {classifier.digest}; "
-                "it was changed while the job ran: put it back, or label into a new folder"
+                f"{self.model}: expected the model with the digest {self.digest}, got {now.digest}, or "
+                "another ONNX graph; it was changed while the job ran: put it back, or label into a new "
+                "folder"
             )
         return classifier
 

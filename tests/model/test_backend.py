@@ -61,6 +61,21 @@ def test_an_int8_model_is_given_sentences_of_one_length(monkeypatch: pytest.Monk
     assert max(len(mask) for mask in masks) > 1
 
 
+def test_an_int8_model_refuses_a_padded_batch() -> None:
+    encoder = PairEncoder(find_bundle().tokenizer(), 256, reads_context=False)
+    pairs = encoder.encode([(TEXTS[0], None), (TEXTS[1], None)])
+    assert len(pairs[0]) != len(pairs[1])
+    with pytest.raises(InputError, match="got a padded batch"):
+        list(build_backend(find_bundle(FAST)).run([collate(pairs, encoder.pad_id)]))
+
+
+def test_transformers_refuses_bytes_for_weights() -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("framelens.hf")
+    with pytest.raises(InputError, match="those of an int8 model"):
+        transformers.AutoModelForSequenceClassification.from_pretrained(find_bundle(FAST).folder)
+
+
 def test_precisions() -> None:
     assert build_backend(find_bundle()).precision == "fp32"
     assert build_backend(find_bundle(FAST)).precision == "int8"

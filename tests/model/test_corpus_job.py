@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,11 +20,12 @@ import pytest
 from rich.console import Console
 
 from framelens import FramingClassifier, InputError, JobError
+from framelens.bundle import find_bundle
 from framelens.corpus_job import run_corpus
 from framelens.jobfolder import open_job_folder
 from framelens.jobs import LabelJob
 from framelens.labelling import run_label
-from framelens.workers import ModelSettings
+from framelens.workers import Crew, ModelSettings
 from framelens.writers import OUTPUT_COLUMNS
 
 if TYPE_CHECKING:
@@ -218,7 +220,6 @@ def test_a_file_that_cannot_be_opened_is_a_record(
 
 
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
-    "precision": ({"options": {"precision": "bf16"}}, "precision fp32 -> bf16"),
     "threshold": ({"options": {"abstain_below": 0.5}}, "abstain_below 0.0 -> 0.5"),
     "unit": ({"unit": "document"}, "unit auto -> document"),
     "format": ({"format": "jsonl"}, "format parquet -> jsonl"),
@@ -235,6 +236,43 @@ def test_another_option_is_refused_by_name(label: Callable[..., Outcome], tmp_pa
     with pytest.raises(InputError) as caught:
         label(tmp_path / "out", source, **change)
     assert f"got another one: {expected}; put it back" in str(caught.value)
+
+
+def test_another_graph_of_the_same_weights_is_refused(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(find_bundle().folder, tmp_path / "model"))
+    source = table(tmp_path / "in.jsonl", [HEDGED])
+
+    def run() -> None:
+        job = LabelJob((str(source),), f"{tmp_path}/out/")
+        run_corpus(job, ModelSettings(str(model), OPTIONS), Console(file=io.StringIO()), workers=1)
+
+    run()
+    graph = model / "model.onnx"
+    # A field that ONNX does not know, which its readers pass over.
+    graph.write_bytes(graph.read_bytes() + b"\xa2\x06\x01x")
+    with pytest.raises(InputError, match="got another one: the model's ONNX graph; put it back"):
+        run()
+
+
+def test_a_shard_that_is_not_there_is_not_committed(
+    label: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a worker on a machine whose OUT/ is another one."""
+    source = table(tmp_path / "in.jsonl", [HEDGED] * 4)
+    run = Crew.run
+
+    def elsewhere(self: Crew, *arguments: Any, **options: Any) -> Any:
+        for number, report in run(self, *arguments, **options):
+            (tmp_path / f"out/shards/part-{number:06}.jsonl").unlink()
+            yield number, report
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Crew, "run", elsewhere)
+        with pytest.raises(JobError, match="got no file; every machine must see OUT/"):
+            label(tmp_path / "out", source, format="jsonl")
+    assert not list((tmp_path / "out/commits").iterdir())
+    label(tmp_path / "out", source, format="jsonl")
+    assert len(rows(tmp_path / "out")) == 4
 
 
 def test_another_input_is_refused_by_name(label: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -347,9 +385,10 @@ import io, os, pathlib, signal, sys
 from rich.console import Console
 from framelens import FramingClassifier, corpus_job
 from framelens.bundle import find_bundle
+from framelens.bundle import find_bundle
 from framelens.corpus_job import run_corpus
 from framelens.jobs import LabelJob
-from framelens.workers import ModelSettings
+from framelens.workers import Crew, ModelSettings
 
 source, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from framelens import InputError, JobError
 from framelens.jobs import LabelJob
 from framelens.labelling import run_label
 from framelens.part_tasks import PartTasks
+from framelens.ray_crew import _knock
 from framelens.survey import Part
 from framelens.workers import ModelSettings
 
@@ -214,9 +216,9 @@ def test_what_an_actor_meets_is_told_as_by_the_local_engine(
     cluster: Any, source: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as here:
-        run(tmp_path / "local", source, "local", workers=1, precision="bf16")
+        run(tmp_path / "local", source, "local", workers=1, abstain_below=2.0)
     with pytest.raises(InputError) as there:
-        run(tmp_path / "ray", source, "ray", precision="bf16")
+        run(tmp_path / "ray", source, "ray", abstain_below=2.0)
     assert str(there.value).startswith(f"{here.value} (on the node ")
     assert "see the inputs and OUT/ under the same names, as on a shared file system" in str(there.value)
 
@@ -274,3 +276,12 @@ def test_one_file_is_no_job_for_a_cluster(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a folder for --engine ray, got one file; .*-o OUT/"):
         run(tmp_path / "out.csv", source, "ray")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_head_that_does_not_answer_is_told_at_once() -> None:
+    with socket.socket() as taken:
+        # Bound and not listening: no one answers there, and no one else can begin to.
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(JobError, match=f"expected a Ray cluster at {address}, got .*unset RAY_ADDRESS"):
+            _knock(address)

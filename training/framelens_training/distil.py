@@ -134,7 +134,8 @@ def distil(
         overwrite: remove an existing run first.
 
     Returns:
-        Macro-F1 on dev, of the ``student`` in floating point and of the same in ``int8``.
+        Macro-F1 on dev, of the ``student`` in floating point and of the same in ``int8``; in bf16 where it
+        learns in bf16. What ships is measured by `framelens_training.export.export`.
 
     Raises:
         InputError: no data, no such teacher or layers, or a run directory in use.

@@ -111,7 +111,7 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
 def _as_fitted(
     model: FramingForSequenceClassification, encoder: PairEncoder, rows: Sequence[Mapping[str, Any]]
 ) -> Reference:
-    """The model in torch, in fp32, with the rounding that it was fitted with."""
+    """The model in torch, in fp32, and rounded as it ships where it is int8."""
     pairs = encoder.encode([(row["text"], row["context"]) for row in rows])
     # By length, or padding would be most of what is computed.
     order = sorted(range(len(pairs)), key=lambda i: len(pairs[i]))

@@ -52,7 +52,7 @@ def speed_document(report: SpeedReport) -> Document:
         sections=tuple(
             section
             for section in (
-                _speed(report), _labels(report), _quality(report), _tokeniser(report), cost_section(report),
+                _speed(report), _labels(report), _quality(report), _tokeniser(report), _costs(report),
                 _terms(report),
                 provenance_section(report.provenance),
             )
@@ -207,6 +207,11 @@ def _speed(report: SpeedReport) -> Section:
     if report.paths:
         blocks.insert(1, _figure(report))
     return Section("Speed", tuple(blocks))
+
+
+def _costs(report: SpeedReport) -> Section | None:
+    """Only of processors: a GPU is not rented by its cores."""
+    return cost_section(report) if report.terms.device == "cpu" else None
 
 
 def _figure(report: SpeedReport) -> Figure:
