@@ -8,13 +8,13 @@ import json
 import os
 import signal
 import sys
-from enum import StrEnum
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from framelens import __version__
+from framelens.choices import BackendChoice, Engine, Format, OnError, PrecisionChoice, Unit
 from framelens.errors import FramelensError, InputError
 from framelens.labels import LABELS
 
@@ -33,56 +33,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _INTERRUPTED = 130
-
-
-class Unit(StrEnum):
-    """What one text of the input is."""
-
-    AUTO = "auto"
-    SENTENCE = "sentence"
-    DOCUMENT = "document"
-
-
-class BackendChoice(StrEnum):
-    """What runs the model."""
-
-    ONNX = "onnx"
-    TORCH = "torch"
-
-
-class PrecisionChoice(StrEnum):
-    """What the model computes in."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-    INT8 = "int8"
-
-
-class Engine(StrEnum):
-    """Where the workers of a job run."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-class OnError(StrEnum):
-    """What becomes of a record that cannot be read."""
-
-    FLAG = "flag"
-    FAIL = "fail"
-
-
-class Format(StrEnum):
-    """What the output looks like."""
-
-    TEXT = "text"
-    SVG = "svg"
-    HTML = "html"
-    JSONL = "jsonl"
-    CSV = "csv"
-    TSV = "tsv"
-    PARQUET = "parquet"
 
 
 Model = Annotated[
