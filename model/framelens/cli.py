@@ -193,8 +193,9 @@ def label(
         bool,
         typer.Option(
             "--fast",
-            help="Label with a small int8 model that learned from the bundled one: many times as fast and as "
-            "good on held-out sentences, but not all labels are the same, so use one of them throughout. "
+            help="Label with a small int8 model that learned from the bundled one: many times as fast. Its "
+            "score on held-out sentences cannot be told from that one's, but not all labels are the same, so "
+            "use one of them throughout. "
             "The same as --model fast; framelens info --model fast says how good it is.",
         ),
     ] = False,
