@@ -32,6 +32,8 @@ app = typer.Typer(
 #: What the extra ``train`` installs and a fit or an export imports.
 _NEEDED = ("torch", "transformers", "accelerate", "datasets", "sklearn", "tensorboard", "onnx", "onnxscript")
 
+NewRun = Annotated[Path, typer.Option("-o", "--out", help="Run directory to write.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]
 RunDir = Annotated[Path, typer.Argument(help="A run directory, as `fit` wrote it.", show_default=False)]
 
 
@@ -41,7 +43,7 @@ def fit(
         str,
         typer.Argument(help="A shipped recipe by name (minilm), or the path of a .toml.", show_default=False),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Run directory to write.", show_default=False)],
+    out: NewRun,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder that holds annotated/; else $FRAMELENS_DATA.", show_default=False),
@@ -60,7 +62,7 @@ def fit(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Fit a recipe; the best epoch by dev macro-F1 is kept.
 
@@ -87,7 +89,7 @@ def distil(
         str,
         typer.Argument(help="A shipped recipe by name (fast), or the path of a .toml.", show_default=False),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Run directory to write.", show_default=False)],
+    out: NewRun,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder that holds annotated/ and raw/; else $FRAMELENS_DATA.", show_default=False),
@@ -100,7 +102,7 @@ def distil(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Fit a small int8 student to what a larger model makes of many sentences without labels.
 

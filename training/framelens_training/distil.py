@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import Trainer, set_seed
 
 from framelens.bundle import find_bundle
 from framelens.encoding import PairEncoder
 from framelens.errors import InputError
 from framelens.hf import FramingForSequenceClassification
-from framelens_training.features import IGNORE, Collator, sentence_features
-from framelens_training.files import write_json
-from framelens_training.fit import dev_metrics
+from framelens_training.features import Collator, sentence_features
+from framelens_training.files import write_json, write_lines
 from framelens_training.quantize import (
     ActivationRange,
     activation_ranges,
@@ -34,7 +33,8 @@ from framelens_training.quantize import (
     prepare,
     set_ranges,
 )
-from framelens_training.rundir import begin_run, sealed_fingerprints, supports_bf16
+from framelens_training.rundir import begin_run, sealed_fingerprints
+from framelens_training.trainer import choose_attention, dev_metrics, training_arguments
 from framelens_training.unlabelled import load_pool
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ QUANTIZATION = "quantization.json"
 POOL = "pool.json"
 #: Steps between two looks at dev, and between two checkpoints.
 _SHOWN = 512
+_UNLABELLED = dict.fromkeys(("label", "rule", "cue"))
 
 
 def student_of(
@@ -70,7 +71,7 @@ def student_of(
     config.encoder.hidden_dropout_prob = config.encoder.attention_probs_dropout_prob = config.dropout = 0.0
     config.calibration_temperature = 1.0
     student = FramingForSequenceClassification(config)
-    student.encoder.set_attn_implementation("sdpa" if torch.cuda.is_available() else "eager")
+    choose_attention(student)
     weights = teacher.state_dict()
     for place, layer in enumerate(layers):
         old, new = f"encoder.encoder.layer.{layer}.", f"encoder.encoder.layer.{place}."
@@ -151,14 +152,23 @@ def distil(
     texts += judged
     write_json(run_dir / POOL, {"sentences": len(texts), "judged": len(judged)})
     encoder = PairEncoder(bundle.tokenizer(), recipe.student.max_tokens, reads_context=False)
-    features = _features(texts, encoder)
+    # Without targets: the teacher gives them.
+    features = sentence_features([_UNLABELLED | {"text": text} for text in texts], encoder, context=False)
     collator = Collator(encoder.pad_id)
 
     # As they will ship; the student learns on top of that.
     dequantise_words(student)
     trainer = Trainer(
         model=DistilModel(student, teacher, recipe.student),
-        args=_arguments(recipe.student, run_dir / "checkpoints"),
+        args=training_arguments(
+            recipe.student,
+            run_dir / "checkpoints",
+            eval_strategy="steps",
+            eval_steps=_SHOWN,
+            save_strategy="steps",
+            save_steps=_SHOWN,
+            logging_steps=64,
+        ),
         train_dataset=features,
         eval_dataset=sentence_features(splits.dev, encoder, context=False),
         data_collator=collator,
@@ -173,8 +183,7 @@ def distil(
     figures["int8"] = float(trainer.evaluate()["eval_macro_f1"])
     _save(student, bundle.folder, run_dir)
     write_json(run_dir / QUANTIZATION, {name: asdict(found) for name, found in ranges.items()})
-    with (run_dir / "metrics.jsonl").open("w", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(entry) + "\n" for entry in [*trainer.state.log_history, figures])
+    write_lines(run_dir / "metrics.jsonl", [*trainer.state.log_history, figures])
     return figures
 
 
@@ -187,53 +196,12 @@ def read_ranges(run_dir: Path) -> dict[str, ActivationRange] | None:
     return {name: ActivationRange(**found) for name, found in content.items()}
 
 
-def _features(texts: Sequence[str], encoder: PairEncoder) -> list[dict[str, Any]]:
-    """What the collator takes, with no target: the teacher gives these."""
-    return [
-        {
-            "pair": pair,
-            "label": IGNORE,
-            "rule": IGNORE,
-            "tags": [IGNORE] * len(pair.tokens),
-            "input_ids": pair.ids,
-        }
-        for pair in encoder.encode([(text, None) for text in texts])
-    ]
-
-
 def _batches(
     features: Sequence[dict[str, Any]], collator: Collator, device: torch.device, size: int = 64
 ) -> Iterator[dict[str, Tensor]]:
     for start in range(0, len(features), size):
         batch = collator(features[start : start + size])
         yield {name: batch[name].to(device) for name in ("input_ids", "attention_mask", "token_type_ids")}
-
-
-def _arguments(recipe: StudentRecipe, folder: Path) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=recipe.batch_size,
-        per_device_eval_batch_size=2 * recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        warmup_steps=recipe.warmup,
-        weight_decay=recipe.weight_decay,
-        lr_scheduler_type="linear",
-        eval_strategy="steps",
-        eval_steps=_SHOWN,
-        save_strategy="steps",
-        save_steps=_SHOWN,
-        save_total_limit=1,
-        train_sampling_strategy="group_by_length",
-        label_names=["labels"],
-        remove_unused_columns=False,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=supports_bf16(),
-        seed=recipe.seed,
-        logging_steps=64,
-        report_to=["tensorboard"],
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )
 
 
 def _save(student: FramingForSequenceClassification, teacher: Path, run_dir: Path) -> None:

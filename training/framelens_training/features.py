@@ -13,7 +13,7 @@ from framelens.labels import LABELS
 from framelens_training.data import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from datasets import Dataset
     from torch import Tensor
@@ -47,7 +47,9 @@ def cue_tags(
     return [tag if s < end and e > start else 0 for _, s, e in tokens]
 
 
-def sentence_features(rows: Dataset, encoder: PairEncoder, context: bool) -> list[dict[str, Any]]:
+def sentence_features(
+    rows: Sequence[Mapping[str, Any]] | Dataset, encoder: PairEncoder, context: bool
+) -> list[dict[str, Any]]:
     """Encode rows once, with their context or without.
 
     Returns:

@@ -7,12 +7,9 @@ macro-F1.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
@@ -20,7 +17,6 @@ from transformers import (
     AutoTokenizer,
     EarlyStoppingCallback,
     Trainer,
-    TrainingArguments,
     set_seed,
 )
 
@@ -28,18 +24,18 @@ from framelens.encoding import PairEncoder
 from framelens.errors import InputError
 from framelens.hf import FramingConfig, FramingForSequenceClassification
 from framelens_training.base import resolve_base
-from framelens_training.features import IGNORE, Collator, ContextDropout, sentence_features
+from framelens_training.features import Collator, ContextDropout, sentence_features
+from framelens_training.files import write_lines
 from framelens_training.objective import FitModel, label_weights
-from framelens_training.rundir import begin_run, supports_bf16
+from framelens_training.rundir import begin_run
+from framelens_training.trainer import choose_attention, dev_metrics, training_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from transformers import EvalPrediction
-
     from framelens_training.recipe import Recipe
 
-__all__ = ["dev_metrics", "fit", "fresh_model"]
+__all__ = ["fit", "fresh_model"]
 
 
 def fresh_model(recipe: Recipe) -> tuple[FramingForSequenceClassification, Any]:
@@ -62,21 +58,10 @@ def fresh_model(recipe: Recipe) -> tuple[FramingForSequenceClassification, Any]:
         context_sentences=recipe.model.context_sentences,
     )
     model = FramingForSequenceClassification(config)
-    # On short sequences plain matrix products beat the fused kernel on CPUs, by about 15 %.
-    model.encoder.set_attn_implementation("sdpa" if torch.cuda.is_available() else "eager")
+    choose_attention(model)
     weights = AutoModel.from_pretrained(base, dtype=torch.float32).state_dict()
     model.encoder.load_state_dict({k: v for k, v in weights.items() if k in model.encoder.state_dict()})
     return model, AutoTokenizer.from_pretrained(base)
-
-
-def dev_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Macro-F1 over the labelled sentences."""
-    logits, labels = prediction.predictions, prediction.label_ids
-    if isinstance(labels, tuple):
-        labels = labels[0]
-    known = labels != IGNORE
-    found = np.asarray(logits).argmax(-1)[known]
-    return {"macro_f1": float(f1_score(labels[known], found, average="macro"))}
 
 
 def fit(
@@ -111,7 +96,15 @@ def fit(
     weights = label_weights(splits.counts()["train"], recipe.train.balance)
     trainer = Trainer(
         model=FitModel(model, recipe.train, weights),
-        args=_arguments(recipe, run_dir),
+        args=training_arguments(
+            recipe.train,
+            run_dir / "checkpoints",
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            load_best_model_at_end=True,
+            metric_for_best_model="macro_f1",
+            logging_steps=50,
+        ),
         train_dataset=ContextDropout(paired, lone, recipe.train.context_dropout, recipe.train.seed),
         eval_dataset=sentence_features(splits.dev, encoder, context=True),
         data_collator=Collator(encoder.pad_id),
@@ -121,34 +114,5 @@ def fit(
     trainer.train()
     best = {k: float(v) for k, v in trainer.evaluate().items()}
     model.save_pretrained(run_dir / "model")
-    with (run_dir / "metrics.jsonl").open("w", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(entry) + "\n" for entry in trainer.state.log_history)
+    write_lines(run_dir / "metrics.jsonl", trainer.state.log_history)
     return best
-
-
-def _arguments(recipe: Recipe, run_dir: Path) -> TrainingArguments:
-    train = recipe.train
-    return TrainingArguments(
-        output_dir=str(run_dir / "checkpoints"),
-        num_train_epochs=train.epochs,
-        per_device_train_batch_size=train.batch_size,
-        per_device_eval_batch_size=2 * train.batch_size,
-        learning_rate=train.learning_rate,
-        warmup_steps=train.warmup,
-        weight_decay=train.weight_decay,
-        lr_scheduler_type="linear",
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="macro_f1",
-        train_sampling_strategy="group_by_length",
-        label_names=["labels"],
-        remove_unused_columns=False,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=supports_bf16(),
-        seed=train.seed,
-        logging_steps=50,
-        report_to=["tensorboard"],
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )
