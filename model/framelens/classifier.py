@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from framelens.arrays import FloatArray
     from framelens.backend import BackendName, Precision, Scores
+    from framelens.bundle import Bundle
     from framelens.cache import Pair
     from framelens.encoding import EncodedPair
     from framelens.sentences import SentenceSplitter
@@ -153,6 +154,16 @@ class FramingClassifier:
         name = backend.pop("backend", "onnx")
         self._backend = build_backend(self._bundle, name, **backend)
         self._batch_size = batch_size or self._backend.batch_size
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model's folder."""
+        return self._bundle
+
+    @property
+    def precision(self) -> Precision:
+        """What the network is computed in."""
+        return self._backend.precision
 
     @property
     def digest(self) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from framelens.backend import own_precision
-from framelens.bundle import find_bundle
 from framelens.corpus_job import run_corpus
 from framelens.decoding import unusable
 from framelens.jobs import check_job, run_job
@@ -19,13 +17,13 @@ if TYPE_CHECKING:
     from framelens.corpus_job import EngineName
     from framelens.jobs import LabelJob
 
-__all__ = ["run_label"]
+__all__ = ["LOOKAHEAD", "run_label"]
 
 #: Memory of each worker for sentences that may come again.
 CACHE_BYTES: Final = 128 * 2**20
 #: Texts that a worker reads ahead of the model, so that its batches hold texts of one length; a GPU's
 #: batches are larger.
-_LOOKAHEAD: Final = 4096
+LOOKAHEAD: Final = 4096
 _LOOKAHEAD_OF_GPU: Final = 32_768
 #: Bytes of text from which starting workers costs less than it saves.
 _WORTH_WORKERS: Final = 400_000
@@ -61,14 +59,11 @@ def run_label(
     Raises:
         FramelensError: an input, the output or the model cannot be used.
     """
-    # What a job has been labelled with is written down by its name, not as a wish for the model's own.
-    precision = options["precision"] or own_precision(find_bundle(model), options["backend"])
-    options = options | {"precision": precision}
     cache: dict[str, Any] = {"cache_bytes": CACHE_BYTES if dedupe else 0}
     # Whether a label's last digits hang on what it is computed with, only the ONNX graph has been tested.
     forgetful = (options["backend"], options["device"]) != ("onnx", "cpu")
     # One thread a process is quickest, and adds up in one order whatever the machine.
-    lookahead = _LOOKAHEAD if options["device"] == "cpu" else _LOOKAHEAD_OF_GPU
+    lookahead = LOOKAHEAD if options["device"] == "cpu" else _LOOKAHEAD_OF_GPU
     single = options | cache | {"threads": options["threads"] or 1, "lookahead": lookahead}
     settings = ModelSettings(model, single, forgetful)
     if job.in_shards:
@@ -89,7 +84,8 @@ def run_label(
 
         alike = options | cache | {"lookahead": lookahead}
         classifier = FramingClassifier.from_pretrained(model, **alike)
-        return run_job(job, classifier, out, err, told), False
+        return run_job(job, classifier, out, err, told | {"precision": classifier.precision}), False
     settings = settings.pinned()
+    told |= {"precision": settings.options["precision"]}
     with Crew(settings, workers) as crew:
         return run_job(job, crew, out, err, told, settings.digest), False

@@ -36,12 +36,14 @@ __all__ = [
     "Measured",
     "PathRun",
     "built_in_sentences",
+    "framelens_command",
     "last_line",
     "measure_machine",
     "recommend",
     "render_speed",
     "run_path",
     "same_labels",
+    "timed_command",
     "why_not",
     "write_corpus",
 ]
@@ -63,6 +65,12 @@ class LabelPath:
     options: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
 
+    def chosen(self, model: str, device: str) -> list[str]:
+        """Options of ``framelens label`` that take this path with a model on a device."""
+        # The options may name a model of their own, in place of the given one.
+        given = [] if model == BUNDLED or "--fast" in self.options else ["--model", model]
+        return [*given, "--device", device, *self.options]
+
 
 #: Every path, the plainest first.
 PATHS: Final = {
@@ -83,7 +91,6 @@ PATHS: Final = {
 #: The path whose labels the others are held against.
 REFERENCE: Final = "torch"
 
-_COMMAND: Final = (sys.executable, "-c", "from framelens.cli import main; main()", "label")
 #: Names that the capabilities of a processor have in torch where it multiplies bfloat16 by itself.
 _BF16: Final = ("amx_bf16", "avx512_bf16", "bf16", "arm_bf16", "sve_bf16")
 #: What `measure_machine` measures: all that need no cluster.
@@ -189,20 +196,13 @@ def run_path(
     Raises:
         JobError: the command failed.
     """
-    # Options of a path may name a model of their own, in place of the one that ships with the package.
-    given = [] if model == BUNDLED or "--fast" in path.options else ["--model", model]
-    chosen = [*given, "--device", device, *path.options]
+    chosen = path.chosen(model, device)
     arguments = [
         str(corpus), "-o", f"{folder}/", "--text-column", "text", "--id-column", "id",
         "--workers", str(workers), "--shard-size", str(shard_size), *chosen,
     ]  # fmt: skip
-    begun = time.perf_counter()
-    done = subprocess.run([*_COMMAND, *arguments], capture_output=True, check=False)
-    seconds = time.perf_counter() - begun
-    if done.returncode:
-        shown = shlex.join(["framelens", "label", *chosen])
-        said = last_line(done.stderr)
-        raise JobError(f"{shown}: expected it to end well, got exit code {done.returncode}: {said}")
+    shown = shlex.join(["framelens", "label", *chosen])
+    seconds, _ = timed_command(framelens_command("label", *arguments), shown)
     manifest = json.loads((folder / "manifest.json").read_bytes())
     return PathRun(
         sentences=manifest["sentences"],
@@ -215,8 +215,35 @@ def run_path(
     )
 
 
+def framelens_command(*arguments: str) -> list[str]:
+    """How this Python calls ``framelens``, whether or not the script is on the path."""
+    return [sys.executable, "-c", "from framelens.cli import main; main()", *arguments]
+
+
+def timed_command(command: Sequence[str], name: str) -> tuple[float, str]:
+    """Run a command.
+
+    Args:
+        command: what to run.
+        name: what it is called in an error.
+
+    Returns:
+        Seconds from its start to its end, and the last line of its output.
+
+    Raises:
+        JobError: it failed.
+    """
+    begun = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, check=False)
+    seconds = time.perf_counter() - begun
+    if done.returncode:
+        said = last_line(done.stderr)
+        raise JobError(f"{name}: expected it to end well, got exit code {done.returncode}: {said}")
+    return seconds, last_line(done.stdout)
+
+
 def last_line(output: bytes) -> str:
-    """What a failed process said last."""
+    """What a process said last."""
     lines = output.decode("utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from multiprocessing.context import SpawnProcess
 
+    from framelens.bundle import Bundle
     from framelens.classifier import FramingClassifier
     from framelens.corpus import Counts
     from framelens.shards import Task
@@ -76,16 +77,23 @@ class ModelSettings:
         }
 
     def pinned(self) -> ModelSettings:
-        """The same, of the model as it is now.
+        """The same, of the model as it is now, in the precision that None stands for.
 
         Raises:
             FramelensError: it cannot be had, or has no graph of the precision.
         """
-        bundle = find_bundle(self.model)
+        return self._of(find_bundle(self.model))
+
+    def _of(self, bundle: Bundle) -> ModelSettings:
         backend = str(self.options.get("backend", "onnx"))
+        # Written down by its name, not as a wish for the model's own.
         precision = self.options.get("precision") or own_precision(bundle, backend)
-        graph = bundle.graph_digest(precision) if backend == "onnx" else None
-        return replace(self, digest=bundle.digest, graph_digest=graph)
+        return replace(
+            self,
+            options=self.options | {"precision": precision},
+            digest=bundle.digest,
+            graph_digest=bundle.graph_digest(precision) if backend == "onnx" else None,
+        )
 
     def build(self) -> FramingClassifier:
         """The classifier.
@@ -98,7 +106,7 @@ class ModelSettings:
         classifier = FramingClassifier.from_pretrained(self.model, **self.options)
         if self.digest is None:
             return classifier
-        now = self.pinned()
+        now = self._of(classifier.bundle)
         if (self.digest, self.graph_digest) != (now.digest, now.graph_digest):
             raise JobError(
                 f"{self.model}: expected the model with the digest {self.digest}, got {now.digest}, or "

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from framelens import InputError
+from framelens.speed import framelens_command
 from framelens_evaluation.cli import app
 from framelens_evaluation.endurance import kills, memory, processes, start
 from framelens_evaluation.endurance.documents import kills_document, memory_document, start_document
@@ -335,6 +336,6 @@ def test_a_command_that_fails_is_said() -> None:
 
 def test_the_command_that_is_run_is_framelens() -> None:
     done = subprocess.run(
-        processes.framelens_command("--version"), capture_output=True, text=True, check=True, timeout=60
+        framelens_command("--version"), capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.startswith("framelens ")

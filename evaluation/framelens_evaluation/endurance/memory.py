@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from framelens import InputError
+from framelens.speed import framelens_command
 from framelens_evaluation.endurance.made_up import write_corpus
-from framelens_evaluation.endurance.processes import Role, Run, check_linux, framelens_command
+from framelens_evaluation.endurance.processes import Role, Run, check_linux
 from framelens_evaluation.reporting.provenance import Part, Provenance, Started
 
 if TYPE_CHECKING:

@@ -17,17 +17,12 @@ from framelens import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Member", "Role", "Run", "check_linux", "framelens_command"]
+__all__ = ["Member", "Role", "Run", "check_linux"]
 
 Role = Literal["parent", "worker", "helper"]
 _PROC: Final = Path("/proc")
 _SECONDS_BETWEEN_LOOKS: Final = 0.002
 _SECONDS_TO_STOP: Final = 2.0
-
-
-def framelens_command(*arguments: str) -> list[str]:
-    """How this Python calls ``framelens``, whether or not the script is on the path."""
-    return [sys.executable, "-c", "from framelens.cli import main; main()", *arguments]
 
 
 def check_linux() -> None:

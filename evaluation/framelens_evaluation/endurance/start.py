@@ -18,7 +18,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from framelens import InputError
-from framelens_evaluation.endurance.processes import framelens_command
+from framelens.speed import framelens_command
 from framelens_evaluation.reporting.provenance import Part, Provenance, Started
 
 if TYPE_CHECKING:

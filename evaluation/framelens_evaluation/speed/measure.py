@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,8 @@ from framelens import InputError, JobError
 from framelens.bundle import find_bundle
 from framelens.encoding import PairEncoder
 from framelens.errors import require
-from framelens.speed import PATHS, REFERENCE, LabelPath, last_line, run_path, why_not, write_corpus
+from framelens.labelling import LOOKAHEAD
+from framelens.speed import PATHS, REFERENCE, LabelPath, run_path, timed_command, why_not, write_corpus
 from framelens.workers import available_cores
 from framelens_evaluation.reporting.provenance import Source, Started
 from framelens_evaluation.speed.answers import agreement, of_path, of_pipeline, qualities
@@ -47,8 +47,6 @@ PIPELINE = "pipeline"
 #: which sentences are sorted by length would be cut short.
 _SHARDS_OF_WORKER = 4
 _LEAST_SHARD = 500
-#: Sentences encoded at once, as the labelling does.
-_WINDOW = 2048
 
 
 @dataclass(frozen=True)
@@ -281,15 +279,8 @@ def _run_pipeline(corpus: Path, out: Path, *, bundle: Bundle, device: str) -> Tu
         sys.executable, "-m", "framelens_evaluation.speed.peer", str(corpus), str(out),
         "--model", str(bundle.folder), "--device", device,
     ]  # fmt: skip
-    begun = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, check=False)
-    seconds = time.perf_counter() - begun
-    if done.returncode:
-        raise JobError(
-            f"the pipeline: expected it to end well, got exit code {done.returncode}: "
-            f"{last_line(done.stderr)}"
-        )
-    clocks = json.loads(last_line(done.stdout))
+    seconds, told = timed_command(command, "the pipeline")
+    clocks = json.loads(told)
     return Turn(clocks["seconds"], seconds, clocks["threads"], of_pipeline(out))
 
 
@@ -343,8 +334,8 @@ def _tokeniser_speed(bundle: Bundle, texts: Sequence[str], repeats: int) -> tupl
 
 
 def _encoded(encoder: PairEncoder, texts: Sequence[str]) -> Iterator[list[EncodedPair]]:
-    for first in range(0, len(texts), _WINDOW):
-        yield encoder.encode([(text, None) for text in texts[first : first + _WINDOW]])
+    for first in range(0, len(texts), LOOKAHEAD):
+        yield encoder.encode([(text, None) for text in texts[first : first + LOOKAHEAD]])
 
 
 def _sources(data: Sentences, gold: Sentences | None) -> list[Source]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framelens import InputError, JobError
-from framelens.bundle import BUNDLED
-from framelens.speed import last_line, why_not
+from framelens import InputError
+from framelens.speed import timed_command, why_not
 from framelens_evaluation.reporting.document import Document, Section, Table, Text
 from framelens_evaluation.reporting.provenance import Part, Provenance, Source, Started, provenance_section
 from framelens_evaluation.speed.sampled import LOADING, STAGES
@@ -125,8 +123,8 @@ def measure_profile(
         articles = folder / "articles.jsonl"
         _write_articles(data.texts, articles)
         arguments = [
-            "label", str(articles), "--unit", "document", "--text-column", "text", "--device", device,
-            "--workers", "1", *([] if model == BUNDLED else ["--model", model]), *path.options, "-o",
+            "label", str(articles), "--unit", "document", "--text-column", "text", "--workers", "1",
+            *path.chosen(model, device), "-o",
         ]  # fmt: skip
         clocks = _run(folder / "stages.json", [], [*arguments, f"{folder / 'stages'}/"])
         manifest = json.loads((folder / "stages" / "manifest.json").read_bytes())
@@ -166,12 +164,7 @@ def _write_articles(texts: Sequence[str], path: Path) -> None:
 
 def _run(clocks: Path, options: Sequence[str], arguments: Sequence[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "framelens_evaluation.speed.sampled", str(clocks), *options, "--"]
-    done = subprocess.run([*command, *arguments], capture_output=True, check=False)
-    if done.returncode:
-        raise JobError(
-            f"profiling: expected the command to end well, got exit code {done.returncode}: "
-            f"{last_line(done.stderr)}"
-        )
+    timed_command([*command, *arguments], "profiling")
     found: dict[str, Any] = json.loads(clocks.read_bytes())
     return found
 
