@@ -1,12 +1,10 @@
-"""The made-up data folder and the real one: what is read, refused, split and dropped."""
+"""The made-up data folder: what is read, refused, split and dropped."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,20 +15,22 @@ from hypothesis import strategies as st
 from framelens.errors import InputError
 from framelens_training.data import (
     SPLITS,
+    Dropped,
     Splits,
     find_data_dir,
     load_annotated,
+    read_splits,
     split_of,
     split_sentences,
     write_splits,
 )
-from framelens_training.leakage import fingerprints, leaks, read_fingerprints
-from framelens_training.recipe import DataRecipe, Recipe, load_recipe
+from framelens_training.leakage import fingerprints
+from framelens_training.recipe import DataRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-REAL = os.environ.get("FRAMELENS_DATA")
 ARTICLES = st.text(max_size=12)
 OUTLETS = st.sampled_from(["dev_only", "test_only", "other", None])
 FRACTIONS = st.floats(0, 0.49)
@@ -69,6 +69,11 @@ def test_the_folder_is_read_whole_and_unchanged(data_dir: Path, rows: list[dict[
         ({"label": None}, "rule 'S1' and label None"),
         ({"rule": "S3"}, "rule 'S3' and label 'state_media_framing'"),
         ({"rule": "X"}, "rule 'X' and label 'state_media_framing'"),
+        ({"rule": None}, "rule: Input should be a valid string (got None)"),
+        ({"sure": 2}, "sure: Input should be 0 or 1 (got 2)"),
+        ({"judges": 0}, "judges: Input should be greater than or equal to 1 (got 0)"),
+        ({"cue": "the enemy"}, "cue: Input should be a valid tuple (got 'the enemy')"),
+        ({"judgements": [{"judge": "a", "rule": "S4"}]}, "judgements: 0: rule: Input should be 'S1'"),
         ({"cue": [0, 4000]}, "cue [0, 4000] outside"),
         ({"cue": [-1, 4]}, "cue [-1, 4] outside"),
         ({"cue": [4, 4]}, "cue [4, 4] outside"),
@@ -86,6 +91,35 @@ def test_what_the_codebook_does_not_allow_is_refused_by_id(
         load_annotated(make_data(tmp_path, rows))
     assert spoilt["id"] in str(caught.value)
     assert words in str(caught.value)
+    # With the file and the line.
+    name = "not_annotated" if spoilt["rule"] == "X" else "sentences"
+    number = 1 + [row["id"] for row in rows if (row["rule"] == "X") == (name != "sentences")].index(
+        spoilt["id"]
+    )
+    assert f"{name}.jsonl.gz, line {number}:" in str(caught.value)
+
+
+def test_a_fault_does_not_quote_the_sentence(
+    rows: list[dict[str, Any]], make_data: Any, tmp_path: Path
+) -> None:
+    del rows[0]["label"]
+    rows[0]["text"] = "Nobody should read this in a log."
+    with pytest.raises(InputError) as caught:
+        load_annotated(make_data(tmp_path, rows))
+    assert "label: Field required" in str(caught.value)
+    assert "Nobody" not in str(caught.value)
+
+
+@pytest.mark.parametrize("said", ["S1", ["anna", "S1", 0], {"judge": "anna", "rule": "S1", "cue": [0, 3]}])
+def test_judgements_are_read_in_every_form_that_they_are_written_in(
+    said: Any, rows: list[dict[str, Any]], make_data: Any, tmp_path: Path
+) -> None:
+    rows[0]["judgements"] = [said, {"judge": "ben", "rule": "I", "sure": 1}]
+    found = load_annotated(make_data(tmp_path, rows))
+    read = next(row["judgements"] for row in found if row["id"] == rows[0]["id"])
+    assert [entry["rule"] for entry in read] == ["S1", "I"]
+    assert read[1] == {"judge": "ben", "rule": "I", "sure": 1}
+    assert read[0]["judge"] == (None if said == "S1" else "anna")
 
 
 def test_headlines_of_several_outlets_under_one_name_are_split_by_outlet(
@@ -256,32 +290,98 @@ def made_up(article: str, outlet: str, text: str) -> dict[str, Any]:
 LONG = "The harbour master of Elvik has reportedly sold three old pilot boats to a museum in the north."
 
 
-def test_what_leaks_is_dropped_from_train_and_counted_by_where_it_stands(tmp_path: Path) -> None:
-    sealed = tmp_path / "fingerprints.txt.gz"
-    with gzip.open(sealed, "wt", encoding="ascii") as lines:
-        lines.writelines(f"{found}\n" for found in fingerprints(["A sealed sentence about snow."]))
+def test_what_leaks_is_dropped_and_counted_by_where_it_stands() -> None:
+    closed = {
+        "sealed": fingerprints(["A sealed sentence about snow."]),
+        "some test": fingerprints(["A public sentence about hail.", "A sealed sentence about snow."]),
+    }
     rows = [
         made_up("held 1", "dev_only", LONG),
         made_up("held 2", "test_only", "Snow fell on the Tarn valley."),
         made_up("held 3", "test_only", "Rain fell on the Tarn valley."),
         made_up("held 4", "dev_only", "SNOW fell on the Tarn valley!"),
+        made_up("held 5", "dev_only", "A public sentence about hail!"),
+        made_up("held 6", "test_only", "A public sentence about hail?"),
         made_up("seen 1", "other", LONG.replace("north", "south")),
         made_up("seen 2", "other", "Rain fell on the Tarn Valley"),
         made_up("seen 3", "other", "A sealed sentence, about snow"),
         made_up("seen 4", "other", "Nothing of this stands anywhere else."),
         made_up("seen 5", "other", "Nothing of this stands anywhere else!"),
     ]
-    splits = split_sentences(Dataset.from_list(rows), recipe(0, 0), sealed)
+    splits = split_sentences(Dataset.from_list(rows), recipe(0, 0), closed)
     # Repetitions within train are no leak.
     assert splits.train["article"] == ["seen 4", "seen 5"]
     assert splits.dev["article"] == ["held 1"]
-    assert splits.test["article"] == ["held 2", "held 3"]
+    # Test is measured on whatever else holds it.
+    assert splits.test["article"] == ["held 2", "held 3", "held 6"]
     assert splits.dropped == {
         "train: in dev": 1,
         "train: in test": 1,
         "train: in sealed": 1,
-        "dev: in test": 1,
+        "dev: in test": 2,
     }
+    # By id, with the sentence that it was dropped for.
+    assert Dropped(LONG.replace("north", "south"), "train", "in dev", LONG) in splits.removed
+    assert Dropped(rows[3]["id"], "dev", "in test", rows[1]["id"]) in splits.removed
+    assert Dropped(rows[8]["id"], "train", "in sealed", None) in splits.removed
+
+
+def test_a_source_for_training_alone_gives_way_to_what_is_held_out() -> None:
+    rows = [
+        made_up("one", "other", "First of one."),
+        made_up("one", "other", "Second of one."),
+        made_up("two", "dev_only", "First of two."),
+        made_up("three", "test_only", "First of three."),
+        made_up("four", "other", "First of four."),
+    ]
+    roles = ["split", "train", "train", "train", "train"]
+    # Every article of other outlets falls to dev by its share.
+    splits = split_sentences(Dataset.from_list(rows), recipe(0.999999, 0), roles=roles)
+    assert where(splits) == {"First of one.": "dev", "First of four.": "train"}
+    assert {(gone.id, gone.why) for gone in splits.removed} == {
+        ("Second of one.", "article in dev"),
+        ("First of two.", "outlet held out for dev"),
+        ("First of three.", "outlet held out for test"),
+    }
+
+
+def test_a_source_that_only_measures_is_test_and_takes_its_articles_along() -> None:
+    rows = [
+        made_up("one", "other", "First of one."),
+        made_up("one", "other", "Second of one."),
+        made_up("one", "other", "Third of one."),
+        made_up("two", "dev_only", "First of two."),
+        made_up("three", "dev_only", "First of three."),
+        made_up("four", "other", "First of four."),
+    ]
+    roles = ["evaluate", "split", "train", "evaluate", "split", "split"]
+    splits = split_sentences(Dataset.from_list(rows), recipe(0, 0), roles=roles)
+    assert where(splits) == {
+        "First of one.": "test",
+        "First of two.": "test",
+        "First of three.": "dev",
+        "First of four.": "train",
+    }
+    assert splits.dropped == {"train: article in test": 2}
+
+
+ROLES = st.sampled_from(["split", "train", "evaluate"])
+
+
+@FEW
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), OUTLETS, ROLES), min_size=1, max_size=30))
+def test_whatever_the_roles_no_article_stands_in_two_splits_and_every_sentence_is_accounted_for(
+    entries: list[tuple[str, str | None, str]],
+) -> None:
+    rows = data_set([entry[:2] for entry in entries])
+    splits = split_sentences(rows, recipe(), roles=[role for *_, role in entries])
+    found = where(splits)
+    assert sorted([*found, *(gone.id for gone in splits.removed)]) == sorted(rows["id"])
+    articles = [set(part["article"]) for _, part in splits.items()]
+    assert sum(map(len, articles)) == len(set().union(*articles))
+    for name, (_, _, role) in zip(rows["id"], entries, strict=True):
+        assert role != "evaluate" or found[name] == "test"
+        assert role != "train" or found.get(name, "train") == "train"
 
 
 def test_fragments_count_as_not_applicable_and_go_with_their_article(
@@ -305,78 +405,15 @@ def test_write_splits_writes_what_is_read_again(
         assert [json.loads(line) for line in lines] == list(part)
     counts = json.loads((tmp_path / "splits" / "counts.json").read_text(encoding="utf-8"))
     assert counts == {"sentences": splits.counts(), "dropped": splits.dropped}
+    again = read_splits(tmp_path / "splits")
+    assert [list(part) for _, part in again.items()] == [list(part) for _, part in splits.items()]
 
 
-@pytest.fixture(scope="module")
-def real() -> tuple[Dataset, Splits, DataRecipe, Path]:
-    """The real folder, split by the shipped recipe as `fit` does it."""
-    folder = Path(REAL or "")
-    chosen = load_recipe("minilm", Recipe).data
-    rows = load_annotated(folder)
-    return rows, split_sentences(rows, chosen, folder / "sealed" / "fingerprints.txt.gz"), chosen, folder
-
-
-@pytest.mark.needs_data
-@pytest.mark.skipif(not REAL, reason="FRAMELENS_DATA is not set")
-class TestRealData:
-    """The proof that the shipped recipe measures on nothing that it fits on."""
-
-    def test_no_article_stands_in_two_splits(self, real) -> None:
-        splits = real[1]
-        articles = {name: set(part["article"]) for name, part in splits.items()}
-        assert all(articles.values())
-        assert not articles["train"] & articles["dev"]
-        assert not articles["train"] & articles["test"]
-        assert not articles["dev"] & articles["test"]
-
-    def test_held_out_outlets_stand_in_their_split_alone(self, real) -> None:
-        _, splits, chosen, _ = real
-        outlets = {name: set(part["outlet_id"]) for name, part in splits.items()}
-        for held, home in ((chosen.dev_outlets, "dev"), (chosen.test_outlets, "test")):
-            assert held
-            for name in SPLITS:
-                assert set(held) & outlets[name] == (set(held) if name == home else set())
-
-    def test_no_training_sentence_leaks(self, real) -> None:
-        _, splits, _, folder = real
-        held = [*splits.dev["text"], *splits.test["text"]]
-        known = fingerprints(held) | read_fingerprints(folder / "sealed" / "fingerprints.txt.gz")
-        assert len(known) > 10_000
-        assert leaks(held[0], known)
-        assert [row["id"] for row in splits.train if leaks(row["text"], known)] == []
-
-    def test_no_dev_sentence_leaks_from_test(self, real) -> None:
-        splits = real[1]
-        known = fingerprints(splits.test["text"])
-        assert [row["id"] for row in splits.dev if leaks(row["text"], known)] == []
-
-    def test_no_sentence_label_or_cue_is_lost(self, real) -> None:
-        rows, splits, _, folder = real
-        raw = []
-        for name in ("sentences", "not_annotated"):
-            with gzip.open(folder / "annotated" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
-                raw += [json.loads(line) for line in lines]
-
-        def judged(entries: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
-            return {
-                row["id"]: (row["text"], row["context"] or "", row["label"], row["rule"], row.get("cue"))
-                for row in entries
-            }
-
-        expected = judged(raw)
-        assert len(expected) == len(raw)
-        assert judged(rows) == expected
-        found = judged(row for _, part in splits.items() for row in part)
-        assert found.items() <= expected.items()
-        assert len(expected) - len(found) == sum(splits.dropped.values())
-
-    def test_the_audit_asks_no_annotated_sentence(self, real) -> None:
-        """The audit measures models that were fitted on this data; its sentences are our own."""
-        from framelens_evaluation.audit.audit import questions
-        from framelens_evaluation.audit.material import read_material
-        from framelens_evaluation.statistics.bootstrap import Resampling
-
-        known = fingerprints(real[0]["text"])
-        asked = questions(Resampling(0, 1), read_material().checks)
-        assert len(asked) > 5_000
-        assert [text for text in asked if leaks(text, known)] == []
+def test_a_column_that_is_empty_in_one_split_has_its_type_there_too(tmp_path: Path) -> None:
+    rows = [made_up("held", "test_only", "One.") | {"cue": [0, 3]}]
+    rows.append(made_up("seen", "other", "Two.") | {"cue": None})
+    write_splits(split_sentences(Dataset.from_list(rows), recipe(0, 0)), tmp_path)
+    again = read_splits(tmp_path)
+    assert again.train.features == again.dev.features == again.test.features
+    assert (again.train["cue"], again.test["cue"]) == ([None], [[0, 3]])
+    assert len(again.dev) == 0

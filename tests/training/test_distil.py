@@ -23,7 +23,7 @@ from framelens_training.card import write_card
 from framelens_training.distil import distil, student_of
 from framelens_training.export import export
 from framelens_training.fit import fresh_model
-from framelens_training.recipe import DistilRecipe, StudentRecipe, load_recipe
+from framelens_training.recipe import DistilRecipe, QuantizeRecipe, StudentRecipe, load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +67,10 @@ def pupil(
         figures = distil(
             DistilRecipe(
                 name="tiny",
-                teacher=str(folder / "teacher"),
+                teachers=(str(folder / "teacher"),),
                 data=data_recipe,
                 student=StudentRecipe(layers=(1,), epochs=1, batch_size=8, max_tokens=64),
+                quantize=QuantizeRecipe(),
             ),
             folder / "run",
             own,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framelens_training.leakage import RUN_WORDS, fingerprints, leaks, read_fingerprints
+from framelens.errors import InputError
+from framelens.sentences import NewsSplitter
+from framelens_training.leakage import (
+    RUN_WORDS,
+    clean_context,
+    evaluation_sets,
+    fingerprints,
+    leaks,
+    owned_fingerprints,
+    read_fingerprints,
+    sets_of,
+    source_of_leak,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +153,96 @@ def test_read_fingerprints_gives_back_what_was_written(tmp_path: Path) -> None:
     assert read_fingerprints(path) == KNOWN
 
 
-def test_a_missing_file_of_fingerprints_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="absent"):
+@pytest.mark.parametrize(
+    "content", [None, b"no gzip", gzip.compress(b"0" * 999)[:-9], gzip.compress(b"\xff")]
+)
+def test_fingerprints_that_cannot_be_read_are_refused_by_name(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "absent.gz").write_bytes(content)
+    with pytest.raises(InputError, match=r"absent\.gz cannot be read"):
         read_fingerprints(tmp_path / "absent.gz")
+
+
+@given(texts_over("ab"), st.lists(texts_over("ab"), min_size=1, max_size=4))
+def test_a_leak_is_traced_to_a_sentence_that_shares_something(text: str, others: list[str]) -> None:
+    owners = owned_fingerprints((str(i), other) for i, other in enumerate(others))
+    assert owners.keys() == fingerprints(others)
+    found = source_of_leak(text, owners)
+    assert (found is None) is not leaks(text, owners)
+    if found is not None:
+        assert fingerprints([text]) & fingerprints([others[int(found)]])
+
+
+def test_a_leak_is_traced_to_the_sentence_that_shares_most() -> None:
+    first, second = " ".join(words("a", 10)), " ".join(words("b", 12))
+    owners = owned_fingerprints([("first", first), ("second", second)])
+    assert source_of_leak(f"{first} {second}"[:-4], owners) is None
+    assert source_of_leak(" ".join([*words("a", 8), *words("b", 12)][7:]), owners) == "second"
+    assert source_of_leak(first.upper(), owners) == "first"
+
+
+@given(st.dictionaries(st.sampled_from("xyz"), st.sets(st.sampled_from("abcdef"))))
+def test_sets_together_know_what_each_knows_and_name_the_first(known: dict[str, set[str]]) -> None:
+    owners = sets_of(known)
+    assert owners.keys() == set().union(*known.values())
+    for found, name in owners.items():
+        assert name == next(one for one, its in known.items() if found in its)
+
+
+OTHER = "Nobody at the port would say when the harbour would be open to larger ships again."
+
+
+@pytest.mark.parametrize(
+    ("context", "left"),
+    [
+        ("", ""),
+        (OTHER, OTHER),
+        (SENTENCE, ""),
+        (f"{OTHER} {SENTENCE}", ""),
+        (f"{SENTENCE} {OTHER}", OTHER),
+        # A context is held to more than a sentence: one run of eight words is enough.
+        (f"In spring the ferry to Nordholm left two hours late because of nets. {OTHER}", OTHER),
+        (f"In spring the ferry to Nordholm left two hours late. {OTHER}", OTHER),
+        (
+            f"In spring the ferry to Nordholm left two. {OTHER}",
+            f"In spring the ferry to Nordholm left two. {OTHER}",
+        ),
+        # The sentence stands there across what the splitter takes for an end.
+        ("It is true. The ferry to Nordholm left! Two hours late because fog had closed.", ""),
+    ],
+)
+def test_a_context_is_cut_behind_the_last_sentence_that_is_known(context: str, left: str) -> None:
+    assert clean_context(context, KNOWN, NewsSplitter()) == left
+
+
+@given(st.lists(st.sampled_from([SENTENCE, OTHER, "Rain fell.", "Then the fog came back."]), max_size=4))
+def test_what_is_left_of_a_context_is_its_end_and_shares_nothing(sentences: list[str]) -> None:
+    known = fingerprints([SENTENCE, "Rain fell."])
+    context = " ".join(sentences)
+    left = clean_context(context, known, NewsSplitter())
+    assert context.endswith(left)
+    assert not fingerprints([left]) & known
+    kept = sentences[::-1]
+    bad = next((i for i, each in enumerate(kept) if each in (SENTENCE, "Rain fell.")), len(kept))
+    assert left == " ".join(kept[:bad][::-1])
+
+
+def test_the_evaluation_sets_of_a_folder_are_its_sealed_ones_and_the_public_test_splits(
+    tmp_path: Path,
+) -> None:
+    assert evaluation_sets(tmp_path) == {}
+    for name in ("sealed", "bench"):
+        (tmp_path / name).mkdir()
+    sealed = tmp_path / "sealed" / "fingerprints.txt.gz"
+    with gzip.open(sealed, "wt", encoding="ascii") as lines:
+        lines.writelines(f"{found}\n" for found in KNOWN)
+    for name, split in (("hedges", "test"), ("roles", "train")):
+        with gzip.open(tmp_path / "bench" / f"{name}.jsonl.gz", "wt", encoding="utf-8") as lines:
+            lines.writelines(
+                json.dumps({"text": f"A {kind} of {name}.", "split": kind}) + "\n"
+                for kind in ("train", "dev", split)
+            )
+    assert evaluation_sets(tmp_path) == {
+        "sealed": (sealed, KNOWN),
+        "hedges test": (tmp_path / "bench" / "hedges.jsonl.gz", fingerprints(["A test of hedges."])),
+    }

@@ -46,7 +46,7 @@ def article(*sentences: str, outlet: str = "Hill Times", name: str = "hill:9") -
     return {"text": " ".join(sentences), "outlet": outlet, "article": name}
 
 
-def test_what_is_held_out_stays_out(own_data: Path, splits: Splits, data_recipe, tmp_path: Path) -> None:
+def test_what_is_held_out_stays_out(own_data: Path, splits: Splits, data_recipe) -> None:
     judged = next(text for text in splits.test["text"] if len(text.split()) >= 5)
     write_raw(
         own_data,
@@ -61,10 +61,14 @@ def test_what_is_held_out_stays_out(own_data: Path, splits: Splits, data_recipe,
     )
     write_raw(own_data, "b", [article(FRESH[0], name="hill:11")])
     assert sorted(load_pool(own_data, splits, data_recipe, PoolRecipe())) == sorted([FRESH[0], FRESH[2]])
-    sealed = tmp_path / "sealed.txt.gz"
-    with gzip.open(sealed, "wt", encoding="ascii") as lines:
+    for name in ("sealed", "bench"):
+        (own_data / name).mkdir()
+    with gzip.open(own_data / "sealed" / "fingerprints.txt.gz", "wt", encoding="ascii") as lines:
         lines.writelines(f"{known}\n" for known in fingerprints([FRESH[2]]))
-    assert load_pool(own_data, splits, data_recipe, PoolRecipe(), sealed) == [FRESH[0]]
+    assert load_pool(own_data, splits, data_recipe, PoolRecipe()) == [FRESH[0]]
+    with gzip.open(own_data / "bench" / "public.jsonl.gz", "wt", encoding="utf-8") as lines:
+        lines.write(json.dumps({"text": FRESH[0], "label": "any", "split": "test"}) + "\n")
+    assert load_pool(own_data, splits, data_recipe, PoolRecipe()) == []
 
 
 def test_the_seed_decides_which_articles_are_taken(own_data: Path, splits: Splits, data_recipe) -> None:

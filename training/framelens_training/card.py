@@ -187,17 +187,26 @@ def _facts(recipe: Recipe) -> Iterable[str]:
 
 
 def _student_facts(recipe: DistilRecipe, quality: Mapping[str, Any]) -> Iterable[str]:
-    layers, pool = recipe.student.layers, quality["pool"]
+    student, pool = recipe.student, quality["pool"]
+    many = len(recipe.teachers) > 1
+    named = ", ".join(f"`{name}`" for name in recipe.teachers)
+    began = f"as {student.base}" if student.base else f"with its layers {', '.join(map(str, student.layers))}"
     yield (
-        f"- **Teacher** the model `{recipe.teacher}`; this one began with its layers "
-        f"{', '.join(map(str, layers))} and learned its probabilities of labels and cues on "
-        f"{pool['sentences']:,} sentences, {pool['judged']:,} of them the teacher's own training sentences "
-        "and the others without labels"
+        f"- **Teacher{'s' * many}** {named}; this one began {began} and learned "
+        f"{'the mean of their' if many else 'its'} probabilities of labels and cues on "
+        f"{pool['sentences']:,} sentences, {pool['judged']:,} of them judged training sentences and the "
+        "others without labels"
     )
-    yield (
-        "- **Precision** int8 with ranges measured once, so that no sentence changes another's label; on "
-        "processors only. Its own fp32, with the same weights and no rounding between them, also ships"
-    )
+    if student.label_weight:
+        yield (
+            f"- **Judges' labels** count {student.label_weight:.0%} beside the teachers' opinion of the same "
+            "sentence"
+        )
+    if recipe.quantize is not None:
+        yield (
+            "- **Precision** int8 with ranges measured once, so that no sentence changes another's label; on "
+            "processors only. Its own fp32, with the same weights and no rounding between them, also ships"
+        )
     yield "- **Input** a sentence alone; longer sentences than the model reads are cut and flagged"
 
 

@@ -7,14 +7,14 @@ import sys
 import typer
 
 from framelens.errors import FramelensError
-from framelens_training.commands import card, distil, export, fit
+from framelens_training.commands import adjudicate, card, data, distil, export, fit, refer, sample
 from framelens_training.console import app
 
 __all__ = ["app", "main"]
 
 # Importing a command registers it; this is the order of --help's list.
 # commands
-COMMANDS = (fit, distil, export, card)
+COMMANDS = (sample, adjudicate, data, fit, distil, export, card, refer)
 
 
 def main() -> None:

@@ -28,7 +28,17 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 #: What the extra ``train`` installs and a fit or an export imports.
-_NEEDED = ("torch", "transformers", "accelerate", "datasets", "sklearn", "tensorboard", "onnx", "onnxscript")
+_NEEDED = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "datasketch",
+    "sklearn",
+    "tensorboard",
+    "onnx",
+    "onnxscript",
+)
 
 NewRun = Annotated[Path, typer.Option("-o", "--out", help="Run directory to write.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]

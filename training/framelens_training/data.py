@@ -1,39 +1,62 @@
-"""The annotated sentences: reading, splitting by article and outlet, and keeping the splits apart."""
+"""Judged sentences as data sets: reading a folder of them, splitting by article and outlet, keeping apart."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
-import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framelens.errors import InputError, require
-from framelens.labels import LABELS
 from framelens_training.files import write_json
-from framelens_training.leakage import fingerprints, leaks, read_fingerprints
+from framelens_training.leakage import owned_fingerprints, sets_of, source_of_leak
+from framelens_training.rows import RULES, read_annotated, read_objects
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
     from datasets import Dataset
 
     from framelens_training.recipe import DataRecipe
 
-__all__ = ["RULES", "SPLITS", "Splits", "find_data_dir", "load_annotated", "split_of", "split_sentences"]
+__all__ = [
+    "RULES",
+    "SPLITS",
+    "Dropped",
+    "Splits",
+    "as_dataset",
+    "as_splits",
+    "find_data_dir",
+    "load_annotated",
+    "read_splits",
+    "split_of",
+    "split_sentences",
+    "write_rows",
+    "write_splits",
+]
 
+#: In the order in which a sentence of one may not stand in those behind it.
 SPLITS = ("train", "dev", "test")
-_STATE, _INDEPENDENT, _HEDGED = LABELS
-_LABEL_OF = {"S1": _STATE, "S2": _STATE, "H1": _HEDGED, "H2": _HEDGED, "I": _INDEPENDENT}
-#: The codebook's rules in the order of the auxiliary head's last axis.
-RULES = tuple(_LABEL_OF)
-OUT_OF_SCOPE_RULE = "X"
-_COLUMNS = (
-    "id", "text", "context", "label", "rule", "sure", "cue", "stratum", "source", "outlet_id", "side",
-    "country", "date", "article", "repo", "commit", "path", "record", "sentence_index",
-)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A sentence that was left out.
+
+    Attributes:
+        id: its own.
+        split: where it would have stood.
+        why: in a few words, the same for all of a kind.
+        other: the id of the sentence because of which it was left out, where that is known.
+    """
+
+    id: str
+    split: str
+    why: str
+    other: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,13 +67,18 @@ class Splits:
         train: what the model is fitted on.
         dev: what decides early stopping, pooling, thresholds and the temperature.
         test: what nothing is decided on.
-        dropped: sentences left out of train because they leak, by the set that they leak from.
+        removed: the sentences that were left out, with their reasons.
     """
 
     train: Dataset
     dev: Dataset
     test: Dataset
-    dropped: dict[str, int]
+    removed: tuple[Dropped, ...] = ()
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many sentences were left out, by split and reason."""
+        return dict(Counter(f"{gone.split}: {gone.why}" for gone in self.removed))
 
     def items(self) -> tuple[tuple[str, Dataset], ...]:
         """(name, data set) in the order of `SPLITS`."""
@@ -79,48 +107,40 @@ def find_data_dir(given: Path | None) -> Path:
     return folder
 
 
+def as_dataset(rows: Sequence[Mapping[str, Any]]) -> Dataset:
+    """Rows with the same columns as one data set."""
+    return require("datasets", "train").Dataset.from_list(list(rows))
+
+
+def as_splits(parts: Mapping[str, Sequence[Mapping[str, Any]]], removed: Iterable[Dropped] = ()) -> Splits:
+    """Rows by split as data sets.
+
+    Args:
+        parts: rows with the same columns, by the names of `SPLITS`.
+        removed: the sentences that were left out.
+    """
+    # As one data set first, so that a column which is empty in one part has its type there too.
+    rows = as_dataset([row for name in SPLITS for row in parts[name]])
+    chosen = {}
+    start = 0
+    for name in SPLITS:
+        end = start + len(parts[name])
+        chosen[name] = rows.select(range(start, end) if parts[name] else [])
+        start = end
+    return Splits(**chosen, removed=tuple(removed))
+
+
 def load_annotated(data_dir: Path) -> Dataset:
-    """Judged sentences and judged out-of-scope fragments as one data set.
+    """Judged sentences and judged out-of-scope fragments of a data folder as one data set.
 
     Returns:
         A data set with an id, text, context, label (None out of scope), rule and provenance columns.
 
     Raises:
-        InputError: a file is missing or unreadable, a sentence has no text or article, or it has a label,
-            rule or cue that the codebook does not allow.
+        InputError: a file is missing or unreadable, or a sentence breaks `framelens_training.rows.checked`.
     """
-    datasets = require("datasets", "train")
-    annotated = data_dir / "annotated"
-    rows: list[dict[str, Any]] = []
-    for name in ("sentences.jsonl.gz", "not_annotated.jsonl.gz"):
-        path = annotated / name
-        if not path.is_file():
-            raise InputError(f"{path} is missing; the data folder should hold annotated/{name}")
-        # Not by datasets' own reader: it takes a column of dates for times, and caches the text.
-        try:
-            with gzip.open(path, "rt", encoding="utf-8") as lines:
-                rows.extend(_checked(json.loads(line), name) for line in lines)
-        except (json.JSONDecodeError, UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
-            raise InputError(f"{path} cannot be read as gzipped JSON lines: {error}") from error
-    return datasets.Dataset.from_list(rows)
-
-
-def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
-    kept = {column: row.get(column) for column in _COLUMNS}
-    # Records are numbers in some sources and names in others, dates likewise: one column, one type.
-    for column in ("record", "date", "path"):
-        kept[column] = None if kept[column] is None else str(kept[column])
-    kept["context"] = kept["context"] or ""
-    rule, label, cue = kept["rule"], kept["label"], kept["cue"]
-    if not kept["text"] or not kept["article"]:
-        raise InputError(f"{where}: sentence {row['id']} has no text or no article")
-    if (rule not in RULES and rule != OUT_OF_SCOPE_RULE) or label != _LABEL_OF.get(rule):
-        raise InputError(f"{where}: sentence {row['id']} has rule {rule!r} and label {label!r}")
-    if cue is not None and not 0 <= cue[0] < cue[1] <= len(row["text"]):
-        raise InputError(f"{where}: sentence {row['id']} has a cue {cue} outside its text")
-    if cue is not None and label not in (_STATE, _HEDGED):
-        raise InputError(f"{where}: sentence {row['id']} has a cue, and rule {rule} allows none")
-    return kept
+    names = ("sentences.jsonl.gz", "not_annotated.jsonl.gz")
+    return as_dataset([row for name in names for row in read_annotated(data_dir / "annotated" / name)])
 
 
 def split_of(article: str, outlet_id: str | None, recipe: DataRecipe) -> str:
@@ -146,10 +166,11 @@ def _units(rows: Dataset, recipe: DataRecipe) -> list[tuple[str, str | None]]:
     Headlines gathered without their articles stand under one name for several outlets: each outlet's are
     one article then, and a row that names none goes with a held-out outlet, which may be its own.
     """
+    pairs = list(zip(rows["article"], rows["outlet_id"], strict=True))
     outlets: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row["outlet_id"]:
-            outlets[row["article"]].add(row["outlet_id"])
+    for article, outlet in pairs:
+        if outlet:
+            outlets[article].add(outlet)
 
     def held(outlet: str) -> tuple[bool, bool, str]:
         return outlet in recipe.test_outlets, outlet in recipe.dev_outlets, outlet
@@ -161,47 +182,106 @@ def _units(rows: Dataset, recipe: DataRecipe) -> list[tuple[str, str | None]]:
         outlet = outlet or max(known, key=held)
         return f"{article}:{outlet}", outlet
 
-    return [unit(row["article"], row["outlet_id"]) for row in rows]
+    return [unit(article, outlet) for article, outlet in pairs]
 
 
-def split_sentences(rows: Dataset, recipe: DataRecipe, sealed: Path | None = None) -> Splits:
-    """Split by article and outlet, then drop from train what leaks from dev, test or sealed sets.
+def _placed(
+    units: Sequence[tuple[str, str | None]], roles: Sequence[str], recipe: DataRecipe
+) -> list[tuple[str, str | None]]:
+    """The split of each row, and why it stands in none.
+
+    A source for training alone gives way where its article or outlet is held out, and every source gives
+    way where one that only measures has the article.
+    """
+    parts = []
+    home: dict[str, int] = {}
+    for (article, outlet), role in zip(units, roles, strict=True):
+        part = "test" if role == "evaluate" else split_of(article, outlet, recipe)
+        held_out = outlet in recipe.test_outlets or outlet in recipe.dev_outlets
+        if role == "train" and not held_out:
+            part = "train"
+        parts.append(part)
+        home[article] = max(home.get(article, 0), SPLITS.index(part))
+    placed: list[tuple[str, str | None]] = []
+    for (article, _), role, part in zip(units, roles, parts, strict=True):
+        if role == "train" and part != "train":
+            placed.append(("train", f"outlet held out for {part}"))
+        elif SPLITS.index(part) < home[article]:
+            placed.append((part, f"article in {SPLITS[home[article]]}"))
+        else:
+            placed.append((part, None))
+    return placed
+
+
+def split_sentences(
+    rows: Dataset,
+    recipe: DataRecipe,
+    closed: Mapping[str, Collection[str]] | None = None,
+    roles: Sequence[str] | None = None,
+) -> Splits:
+    """Split by article and outlet, then drop from train and dev what leaks from a set that measures.
 
     Args:
-        rows: from `load_annotated`.
+        rows: from `load_annotated` or `framelens_training.build.build`.
         recipe: which outlets and shares are held out.
-        sealed: fingerprints of further evaluation sets.
+        closed: fingerprints of further evaluation sets, by name.
+        roles: of each row's source: ``split``, which is everyone's where none is given, ``train`` or
+            ``evaluate``.
     """
     units = _units(rows, recipe)
-    parts = [split_of(article, outlet, recipe) for article, outlet in units]
+    placed = _placed(units, roles or ["split"] * len(units), recipe)
     rows = rows.remove_columns("article").add_column("article", [article for article, _ in units])
-    picked = {name: rows.select([i for i, part in enumerate(parts) if part == name]) for name in SPLITS}
-    closed = read_fingerprints(sealed) if sealed else set()
-    dev_known, test_known = fingerprints(picked["dev"]["text"]), fingerprints(picked["test"]["text"])
-    dropped: Counter[str] = Counter()
+    names = rows["id"]
+    removed = [
+        Dropped(name, part, why) for name, (part, why) in zip(names, placed, strict=True) if why is not None
+    ]
+    picked = {
+        name: rows.select([i for i, found in enumerate(placed) if found == (name, None)]) for name in SPLITS
+    }
+    own = {
+        name: owned_fingerprints(zip(picked[name]["id"], picked[name]["text"], strict=True))
+        for name in ("dev", "test")
+    }
 
-    def clean(part: str, against: dict[str, set[str]]) -> Dataset:
+    outside = sets_of(closed or {})
+
+    def clean(part: str, held: Sequence[str]) -> Dataset:
         keep = []
-        for i, text in enumerate(picked[part]["text"]):
-            found = next((name for name, known in against.items() if leaks(text, known)), None)
-            if found is None:
-                keep.append(i)
+        for i, (name, text) in enumerate(zip(picked[part]["id"], picked[part]["text"], strict=True)):
+            leaked = next(
+                ((where, other) for where in held if (other := source_of_leak(text, own[where]))), None
+            )
+            if leaked is not None:
+                removed.append(Dropped(name, part, f"in {leaked[0]}", leaked[1]))
+            elif where := source_of_leak(text, outside):
+                removed.append(Dropped(name, part, f"in {where}"))
             else:
-                dropped[f"{part}: in {found}"] += 1
+                keep.append(i)
         return picked[part].select(keep)
 
-    return Splits(
-        train=clean("train", {"dev": dev_known, "test": test_known, "sealed": closed}),
-        dev=clean("dev", {"test": test_known}),
-        test=picked["test"],
-        dropped=dict(dropped),
-    )
+    train, dev = clean("train", ("dev", "test")), clean("dev", ("test",))
+    return Splits(train, dev, picked["test"], tuple(removed))
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSON, one a line, in UTF-8."""
+    with path.open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def write_splits(splits: Splits, folder: Path) -> None:
     """Write ``train.jsonl``, ``dev.jsonl``, ``test.jsonl`` and ``counts.json`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in splits.items():
-        rows.to_json(folder / f"{name}.jsonl", lines=True, force_ascii=False)
+        write_rows(folder / f"{name}.jsonl", rows)
     summary = {"sentences": splits.counts(), "dropped": splits.dropped}
     write_json(folder / "counts.json", summary)
+
+
+def read_splits(folder: Path) -> Splits:
+    """The splits that `write_splits` wrote, without what was removed from them.
+
+    Raises:
+        InputError: a file is missing or unreadable.
+    """
+    return as_splits({name: [row for _, row in read_objects(folder / f"{name}.jsonl")] for name in SPLITS})

@@ -1,11 +1,12 @@
-"""A student: few layers that learn from a teacher what it makes of many sentences, and then become int8.
+"""A student: a small encoder that learns what larger ones make of many sentences.
 
-It learns the teacher's probabilities of the labels (Hinton et al. 2015, "Distilling the Knowledge in a
-Neural Network", sec. 2) and of the cues. Its word vectors are the teacher's. Then the ranges are measured
-with which its products round (see `framelens_training.quantize`).
+It learns its teachers' probabilities of the labels (Hinton et al. 2015, "Distilling the Knowledge in a
+Neural Network", sec. 2) and of the cues; of judged sentences also what the judges said. It begins as
+another encoder or with some of its teacher's layers. Where the recipe says so, the ranges are measured
+afterwards with which its products round to int8 (see `framelens_training.quantize`).
 
-A run directory holds what `framelens_training.fit` writes, and ``quantization.json`` with the ranges and
-``pool.json`` with the number of sentences.
+A run directory holds what `framelens_training.fit` writes, and ``pool.json`` with the number of sentences,
+``taught/`` with what the teachers said and, for int8, ``quantization.json`` with the ranges.
 """
 
 from __future__ import annotations
@@ -13,19 +14,24 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Trainer, set_seed
 
-from framelens.bundle import find_bundle
 from framelens.encoding import PairEncoder
 from framelens.errors import InputError
 from framelens.hf import FramingForSequenceClassification
+from framelens.labels import LABELS
+from framelens_training.data import find_data_dir
 from framelens_training.features import Collator, sentence_features
 from framelens_training.files import write_json, write_lines
+from framelens_training.fit import fresh_model
 from framelens_training.quantize import (
     ActivationRange,
     activation_ranges,
@@ -33,18 +39,30 @@ from framelens_training.quantize import (
     prepare,
     set_ranges,
 )
-from framelens_training.rundir import begin_run, sealed_fingerprints
+from framelens_training.recipe import Recipe
+from framelens_training.rundir import begin_run
+from framelens_training.teaching import Taught, Teacher, teach
 from framelens_training.trainer import choose_attention, dev_metrics, training_arguments
 from framelens_training.unlabelled import load_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from framelens.hf import FramingConfig
+    from framelens_training.data import Splits
     from framelens_training.recipe import DistilRecipe, StudentRecipe
 
-__all__ = ["POOL", "QUANTIZATION", "DistilModel", "distil", "read_ranges", "student_of"]
+__all__ = [
+    "POOL",
+    "QUANTIZATION",
+    "DistilModel",
+    "TaughtCollator",
+    "distil",
+    "read_ranges",
+    "student_of",
+    "taught_features",
+]
 
 #: Where a run keeps the ranges, by the name of the product's weights.
 QUANTIZATION = "quantization.json"
@@ -52,6 +70,8 @@ QUANTIZATION = "quantization.json"
 POOL = "pool.json"
 #: Steps between two looks at dev, and between two checkpoints.
 _SHOWN = 512
+#: What a probability is taken for at least, before its logarithm.
+_LEAST = 1e-6
 _UNLABELLED = dict.fromkeys(("label", "rule", "cue"))
 
 
@@ -83,48 +103,104 @@ def student_of(
 
 
 class DistilModel(nn.Module):
-    """The student, with the loss against its teacher.
+    """The student, with the loss against what its teachers said.
 
     Args:
         student: what is fitted.
-        teacher: what it learns from; it is neither fitted nor saved.
         recipe: weights of the losses.
     """
 
-    def __init__(
-        self,
-        student: FramingForSequenceClassification,
-        teacher: FramingForSequenceClassification,
-        recipe: StudentRecipe,
-    ) -> None:
+    def __init__(self, student: FramingForSequenceClassification, recipe: StudentRecipe) -> None:
         super().__init__()
         self.student = student
-        # In a list it is no module of this one, and no checkpoint holds it.
-        self._teacher = [teacher.eval().requires_grad_(requires_grad=False)]
         self._recipe = recipe
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, **_: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor,
+        taught: Tensor | None = None,
+        taught_cues: Tensor | None = None,
+        **_: Tensor,
     ) -> dict[str, Tensor]:
-        """Loss and label logits of one batch; the shapes are the collator's, whose targets are not read."""
+        """Loss and label logits of one batch, of shapes as `TaughtCollator` gives them; no loss untaught."""
         told = self.student(input_ids, attention_mask, token_type_ids)
-        with torch.no_grad():
-            taught = self._teacher[0](input_ids, attention_mask, token_type_ids)
-        tokens = attention_mask.bool()
-        loss = _divergence(told.logits, taught.logits, self._recipe.temperature)
-        cues = _divergence(told.cue_logits[tokens], taught.cue_logits[tokens], 1.0)
+        if taught is None or taught_cues is None:
+            return {"loss": told.logits.sum() * 0.0, "logits": told.logits}
+        tokens = taught_cues.sum(-1) > 0
+        loss = _divergence(told.logits, taught, self._recipe.temperature)
+        cues = _divergence(told.cue_logits[tokens], taught_cues[tokens], 1.0)
         return {"loss": loss + self._recipe.cue_weight * cues, "logits": told.logits}
 
 
 def _divergence(told: Tensor, taught: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence, times the square of the temperature (Hinton et al. 2015, sec. 2)."""
+    """Kullback-Leibler divergence from probabilities, softened, times the square of the temperature
+    (Hinton et al. 2015, sec. 2)."""
     student = functional.log_softmax(told.float() / temperature, -1)
-    teacher = functional.log_softmax(taught.float() / temperature, -1)
+    teacher = functional.log_softmax(taught.clamp(min=_LEAST).log() / temperature, -1)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
+class TaughtCollator:
+    """Pads features and what the teachers said of them into one batch of tensors.
+
+    Args:
+        pad_id: id of the padding token.
+    """
+
+    def __init__(self, pad_id: int) -> None:
+        self._collator = Collator(pad_id)
+
+    def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """The collator's tensors, with ``taught`` (n_sentences, n_labels) and ``taught_cues``
+        (n_sentences, n_tokens, n_cues + 1), whose rows are 0 where a token is none of the sentence's."""
+        tensors = self._collator(features)
+        if "taught" in features[0]:
+            width = features[0]["taught_cues"].shape[-1]
+            cues = torch.zeros(*tensors["input_ids"].shape, width)
+            for row, feature in enumerate(features):
+                positions = [position for position, _, _ in feature["pair"].tokens]
+                cues[row, positions] = torch.from_numpy(feature["taught_cues"])
+            tensors["taught"] = torch.from_numpy(np.stack([feature["taught"] for feature in features]))
+            tensors["taught_cues"] = cues
+        return tensors
+
+
+def taught_features(
+    texts: Sequence[str],
+    labels: Sequence[str | None],
+    encoder: PairEncoder,
+    taught: Taught,
+    label_weight: float,
+) -> list[dict[str, Any]]:
+    """What the student reads.
+
+    Args:
+        texts: the sentences.
+        labels: what judges said of each, None where nobody did.
+        encoder: the student's.
+        taught: what the teachers make of them.
+        label_weight: how much a judge's label counts beside the teachers' opinion, in [0, 1].
+    """
+    # Without targets of their own: the teachers give them.
+    features = sentence_features([_UNLABELLED | {"text": text} for text in texts], encoder, context=False)
+    for feature, label, probabilities, cues in zip(features, labels, taught.labels, taught.cues, strict=True):
+        if label is not None:
+            judged = np.eye(len(LABELS), dtype=np.float32)[LABELS.index(label)]
+            probabilities = label_weight * judged + (1 - label_weight) * probabilities
+        feature["taught"] = probabilities
+        feature["taught_cues"] = cues
+    return features
+
+
 def distil(
-    recipe: DistilRecipe, run_dir: Path, data_dir: Path | None = None, overwrite: bool = False
+    recipe: DistilRecipe,
+    run_dir: Path,
+    data_dir: Path | None = None,
+    overwrite: bool = False,
+    data: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:
     """Fit a student; see the module's docstring for what it writes.
 
@@ -133,33 +209,44 @@ def distil(
         run_dir: where to write; must not exist, unless ``overwrite``.
         data_dir: folder with annotated sentences and raw articles, else ``$FRAMELENS_DATA``.
         overwrite: remove an existing run first.
+        data: folder of a data set that was built before, in place of the recipe's sources.
+        progress: told the steps.
 
     Returns:
-        Macro-F1 on dev, of the ``student`` in floating point and of the same in ``int8``; in bf16 where it
-        learns in bf16. What ships is measured by `framelens_training.export.export`.
+        Macro-F1 on dev, of the ``student`` in floating point and, where the recipe quantises, of the same in
+        ``int8``; in bf16 where it learns in bf16. What ships is measured by
+        `framelens_training.export.export`.
 
     Raises:
         InputError: no data, no such teacher or layers, or a run directory in use.
     """
     set_seed(recipe.student.seed)
-    bundle = find_bundle(recipe.teacher)
-    teacher = FramingForSequenceClassification.from_pretrained(bundle.folder, dtype=torch.float32)
-    teacher.config.calibration_temperature = 1.0
-    student = student_of(teacher, recipe.student.layers)
-    splits, data_dir = begin_run(recipe, run_dir, data_dir, overwrite)
-    texts = load_pool(data_dir, splits, recipe.data, recipe.pool, sealed_fingerprints(data_dir))
-    judged = [text for text, label in zip(splits.train["text"], splits.train["label"], strict=True) if label]
-    texts += judged
-    write_json(run_dir / POOL, {"sentences": len(texts), "judged": len(judged)})
-    encoder = PairEncoder(bundle.tokenizer(), recipe.student.max_tokens, reads_context=False)
-    # Without targets: the teacher gives them.
-    features = sentence_features([_UNLABELLED | {"text": text} for text in texts], encoder, context=False)
-    collator = Collator(encoder.pad_id)
-
-    # As they will ship; the student learns on top of that.
-    dequantise_words(student)
+    teachers = [Teacher(name) for name in recipe.teachers]
+    student, tokenizer = _fresh_student(recipe, teachers[0])
+    data_dir = find_data_dir(data_dir)
+    splits, _ = begin_run(recipe, run_dir, data_dir, overwrite, data)
+    tokenizer(run_dir / "model")
+    encoder = PairEncoder(
+        Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json")),
+        recipe.student.max_tokens,
+        reads_context=False,
+    )
+    texts, labels = _sentences(recipe, splits, data_dir)
+    judged = sum(label is not None for label in labels)
+    write_json(run_dir / POOL, {"sentences": len(texts), "judged": judged})
+    taught = teach(
+        teachers,
+        texts,
+        encoder.encode([(text, None) for text in texts]),
+        run_dir / "taught",
+        lambda done: progress(f"the teachers have read {done:,} of {len(texts):,} sentences"),
+    )
+    features = taught_features(texts, labels, encoder, taught, recipe.student.label_weight)
+    if recipe.quantize is not None:
+        # As they will ship; the student learns on top of that.
+        dequantise_words(student)
     trainer = Trainer(
-        model=DistilModel(student, teacher, recipe.student),
+        model=DistilModel(student, recipe.student),
         args=training_arguments(
             recipe.student,
             run_dir / "checkpoints",
@@ -171,20 +258,52 @@ def distil(
         ),
         train_dataset=features,
         eval_dataset=sentence_features(splits.dev, encoder, context=False),
-        data_collator=collator,
+        data_collator=TaughtCollator(encoder.pad_id),
         compute_metrics=dev_metrics,
     )
     trainer.train()
     figures = {"student": float(trainer.evaluate()["eval_macro_f1"])}
-    prepare(student)
-    measured_on = features[: recipe.quantize.sentences]
-    ranges = activation_ranges(student, _batches(measured_on, collator, student.device), recipe.quantize.tail)
-    set_ranges(student, ranges)
-    figures["int8"] = float(trainer.evaluate()["eval_macro_f1"])
-    _save(student, bundle.folder, run_dir)
-    write_json(run_dir / QUANTIZATION, {name: asdict(found) for name, found in ranges.items()})
+    if recipe.quantize is not None:
+        prepare(student)
+        batches = _batches(features[: recipe.quantize.sentences], Collator(encoder.pad_id), student.device)
+        ranges = activation_ranges(student, batches, recipe.quantize.tail)
+        set_ranges(student, ranges)
+        figures["int8"] = float(trainer.evaluate()["eval_macro_f1"])
+        write_json(run_dir / QUANTIZATION, {name: asdict(found) for name, found in ranges.items()})
+    student.save_pretrained(run_dir / "model")
     write_lines(run_dir / "metrics.jsonl", [*trainer.state.log_history, figures])
     return figures
+
+
+def _fresh_student(
+    recipe: DistilRecipe, teacher: Teacher
+) -> tuple[FramingForSequenceClassification, Callable[[Path], None]]:
+    """The student before it learns, and what writes its tokeniser into a folder."""
+    settings = recipe.student
+    if settings.base is None:
+        student = student_of(teacher.model.cpu(), settings.layers)
+        return student, partial(_copy_tokenizer, teacher.folder)
+    base = Recipe(name=recipe.name, base=settings.base, data=recipe.data, model=settings.model)
+    student, tokenizer = fresh_model(base)
+    student.encoder.embeddings.requires_grad_(requires_grad=False)
+    return student, tokenizer.save_pretrained
+
+
+def _copy_tokenizer(source: Path, folder: Path) -> None:
+    folder.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((source / name).read_bytes())
+
+
+def _sentences(recipe: DistilRecipe, splits: Splits, data_dir: Path) -> tuple[list[str], list[str | None]]:
+    """The pool's sentences and the judged ones, with the judges' labels."""
+    texts = load_pool(data_dir, splits, recipe.data, recipe.pool)
+    labels: list[str | None] = [None] * len(texts)
+    for text, label in zip(splits.train["text"], splits.train["label"], strict=True):
+        if label is not None:
+            texts.extend([text] * recipe.student.judged_repeats)
+            labels.extend([label] * recipe.student.judged_repeats)
+    return texts, labels
 
 
 def read_ranges(run_dir: Path) -> dict[str, ActivationRange] | None:
@@ -202,10 +321,3 @@ def _batches(
     for start in range(0, len(features), size):
         batch = collator(features[start : start + size])
         yield {name: batch[name].to(device) for name in ("input_ids", "attention_mask", "token_type_ids")}
-
-
-def _save(student: FramingForSequenceClassification, teacher: Path, run_dir: Path) -> None:
-    folder = run_dir / "model"
-    student.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (folder / name).write_bytes((teacher / name).read_bytes())

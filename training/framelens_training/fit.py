@@ -65,15 +65,20 @@ def fresh_model(recipe: Recipe) -> tuple[FramingForSequenceClassification, Any]:
 
 
 def fit(
-    recipe: Recipe, run_dir: Path, data_dir: Path | None = None, overwrite: bool = False
+    recipe: Recipe,
+    run_dir: Path,
+    data_dir: Path | None = None,
+    overwrite: bool = False,
+    data: Path | None = None,
 ) -> dict[str, float]:
     """Fit a recipe; see the module's docstring for what it writes.
 
     Args:
         recipe: what to fit.
         run_dir: where to write; must not exist, unless ``overwrite``.
-        data_dir: folder of annotated data, else ``$FRAMELENS_DATA``.
+        data_dir: folder of data, else ``$FRAMELENS_DATA``.
         overwrite: remove an existing run first.
+        data: folder of a data set that was built before, in place of the recipe's sources.
 
     Returns:
         The best epoch's metrics on dev.
@@ -81,7 +86,7 @@ def fit(
     Raises:
         InputError: no data, no such base encoder, or a run directory in use.
     """
-    splits, _ = begin_run(recipe, run_dir, data_dir, overwrite)
+    splits, _ = begin_run(recipe, run_dir, data_dir, overwrite, data)
     set_seed(recipe.train.seed)
     model, tokenizer = fresh_model(recipe)
     tokenizer.save_pretrained(run_dir / "model")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from framelens.errors import InputError
 
@@ -36,6 +36,12 @@ class _Section(BaseModel):
 class DataRecipe(_Section):
     """Which sentences are fitted on, and which only measured on."""
 
+    sources: str = Field("default", description="a shipped declaration of sources by name, or a .toml's path")
+    include: tuple[str, ...] = Field((), description="names of sources that are declared but off")
+    exclude: tuple[str, ...] = Field((), description="names of sources to leave out")
+    allow_restricted: bool = Field(
+        False, description="read sources whose terms keep weights from shipping, for experiments"
+    )
     dev_outlets: tuple[str, ...] = Field(description="outlet_ids that stand in dev alone")
     test_outlets: tuple[str, ...] = Field(description="outlet_ids that stand in test alone")
     dev_fraction: Fraction = Field(0.1, description="share of the other outlets' articles that goes to dev")
@@ -96,10 +102,12 @@ class PoolRecipe(_Section):
 
 
 class StudentRecipe(_Section):
-    """The student, and how it learns from its teacher."""
+    """The student, and how it learns from its teachers; it begins either as ``base`` or with ``layers``."""
 
+    base: str | None = Field(None, description="the encoder that the student begins as, as in a fit's recipe")
+    model: ModelRecipe = Field(ModelRecipe(), description="the network on top of ``base``")
     layers: tuple[int, ...] = Field(
-        description="the teacher's layers that the student begins with", min_length=1
+        (), description="the first teacher's layers that the student begins with, and its word vectors"
     )
     seed: int = 0
     epochs: float = Field(2.0, gt=0)
@@ -110,6 +118,16 @@ class StudentRecipe(_Section):
     temperature: float = Field(1.5, gt=0, description="softens the teacher's labels")
     cue_weight: float = Field(1.0, ge=0, description="weight of the cue tagger's loss")
     max_tokens: int = Field(128, ge=16, description="of a sentence while it learns")
+    label_weight: Fraction = Field(
+        0.0, description="how much a judge's label counts beside the teachers' opinion of the same sentence"
+    )
+    judged_repeats: int = Field(1, ge=1, description="times that an epoch shows each judged sentence")
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        if (self.base is None) == (not self.layers):
+            raise ValueError("a student begins either as a base or with layers of its teacher")
+        return self
 
 
 class QuantizeRecipe(_Section):
@@ -120,14 +138,18 @@ class QuantizeRecipe(_Section):
 
 
 class DistilRecipe(_Section):
-    """A small model that learns from a larger one; ``teacher`` is a bundle: a name, a path or a hub id."""
+    """A small model that learns from larger ones.
+
+    ``teachers`` are bundles (a name, a path or a hub id) or run directories; several are one ensemble.
+    Without ``[quantize]`` the student stays in floating point.
+    """
 
     name: str
-    teacher: str = "bundled"
+    teachers: tuple[str, ...] = Field(("bundled",), min_length=1)
     data: DataRecipe
     pool: PoolRecipe = PoolRecipe()
     student: StudentRecipe
-    quantize: QuantizeRecipe = QuantizeRecipe()
+    quantize: QuantizeRecipe | None = None
 
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, DistilRecipe)

@@ -4,61 +4,68 @@ from __future__ import annotations
 
 import platform
 import shutil
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from framelens.errors import InputError
-from framelens_training.data import find_data_dir, load_annotated, split_sentences, write_splits
+from framelens_training.build import build, copy_build, read_build, write_build
 from framelens_training.files import write_json
+from framelens_training.gather import data_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from framelens_training.data import Splits
     from framelens_training.recipe import DistilRecipe, Recipe
 
-__all__ = ["begin_run", "environment", "sealed_fingerprints", "supports_bf16"]
+__all__ = ["begin_run", "environment", "supports_bf16"]
 
 
 def begin_run(
-    recipe: Recipe | DistilRecipe, run_dir: Path, data_dir: Path | None, overwrite: bool
-) -> tuple[Splits, Path]:
+    recipe: Recipe | DistilRecipe,
+    run_dir: Path,
+    data_dir: Path | None,
+    overwrite: bool,
+    built: Path | None = None,
+) -> tuple[Splits, Path | None]:
     """Make a run directory with its recipe, splits and environment.
 
     Args:
         recipe: what will be fitted.
         run_dir: where to write; must not exist, unless ``overwrite``.
-        data_dir: folder of annotated data, else ``$FRAMELENS_DATA``.
+        data_dir: folder of data, else ``$FRAMELENS_DATA``.
         overwrite: remove an existing run first.
+        built: the folder of a data set to fit on (see `framelens_training.build`); without it one is built
+            from the recipe's sources.
 
     Returns:
-        The splits, and the folder of data.
+        The splits, which the run's ``splits/`` holds, and the folder of data, None where nothing needs one.
 
     Raises:
-        InputError: no data, or a run directory in use.
+        InputError: no data, data that cannot be used, or a run directory in use.
     """
-    data_dir = find_data_dir(data_dir)
     if run_dir.exists() and not overwrite:
         raise InputError(f"{run_dir} exists; choose another folder or give --overwrite")
-    rows = load_annotated(data_dir)  # before an old run goes
+    write: Callable[[Path], None]
+    # Before an old run goes.
+    if built is None:
+        made = build(recipe.data, data_dir)
+        splits, write = made.splits, partial(write_build, made)
+    else:
+        splits, write = read_build(built, recipe.data), partial(copy_build, built)
     if run_dir.exists():
         if not (run_dir / "recipe.json").is_file():
             raise InputError(f"{run_dir} is no run of framelens-train, so it is not overwritten")
         shutil.rmtree(run_dir)
     run_dir.mkdir(parents=True)
     write_json(run_dir / "recipe.json", recipe.model_dump(mode="json"))
-    splits = split_sentences(rows, recipe.data, sealed_fingerprints(data_dir))
-    write_splits(splits, run_dir / "splits")
+    write(run_dir / "splits")
     write_json(run_dir / "environment.json", environment())
-    return splits, data_dir
-
-
-def sealed_fingerprints(data_dir: Path) -> Path | None:
-    """Fingerprints of the sealed evaluation sets, where the data folder has them."""
-    path = data_dir / "sealed" / "fingerprints.txt.gz"
-    return path if path.is_file() else None
+    return splits, data_folder(data_dir, ())
 
 
 def supports_bf16() -> bool:

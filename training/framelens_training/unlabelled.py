@@ -1,7 +1,7 @@
 """Sentences without labels, for a student to learn from what its teacher makes of them.
 
 They come from ``raw/*.jsonl.gz`` of the data folder: whole articles with their outlets. None is of an
-outlet or article that is held out, and none stands in dev, test or a sealed set.
+outlet or article that is held out, and none stands in dev, test or another evaluation set of the folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from framelens.errors import InputError
 from framelens.scope import out_of_scope
 from framelens.sentences import NewsSplitter
-from framelens_training.leakage import fingerprints, leaks, read_fingerprints
+from framelens_training.leakage import evaluation_sets, fingerprints, leaks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -30,17 +30,14 @@ __all__ = ["load_pool"]
 _NOT_WORD = re.compile(r"\W+")
 
 
-def load_pool(
-    data_dir: Path, splits: Splits, data: DataRecipe, pool: PoolRecipe, sealed: Path | None = None
-) -> list[str]:
+def load_pool(data_dir: Path, splits: Splits, data: DataRecipe, pool: PoolRecipe) -> list[str]:
     """Sentences of the raw articles, shuffled; each stands there once.
 
     Args:
-        data_dir: folder that holds ``raw/``.
+        data_dir: folder that holds ``raw/``, and perhaps ``sealed/`` and ``bench/``.
         splits: whose dev and test are kept out.
         data: names the outlets that are held out.
         pool: how many sentences of each file, and how long.
-        sealed: fingerprints of further evaluation sets.
 
     Raises:
         InputError: there is no raw article, or a file cannot be read.
@@ -51,8 +48,7 @@ def load_pool(
     closed = set(splits.dev["article"]) | set(splits.test["article"])
     held_out = {*data.dev_outlets, *data.test_outlets}
     known = fingerprints([*splits.dev["text"], *splits.test["text"]])
-    if sealed is not None:
-        known |= read_fingerprints(sealed)
+    known = known.union(*(found for _, found in evaluation_sets(data_dir).values()))
     rng = random.Random(pool.seed)
     splitter = NewsSplitter()
     seen: set[str] = set()

@@ -23,6 +23,13 @@ def distil(
         Path | None,
         typer.Option(help="Folder that holds annotated/ and raw/; else $FRAMELENS_DATA.", show_default=False),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A data set that `framelens-train data` built, in place of the recipe's sources.",
+            show_default=False,
+        ),
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,5 +50,5 @@ def distil(
     from framelens_training.recipe import DistilRecipe, load_recipe
 
     settings = load_recipe(recipe, DistilRecipe, list(change or ()))
-    figures = run_distil(settings, out, data_dir, overwrite)
+    figures = run_distil(settings, out, data_dir, overwrite, data)
     say("dev macro-F1: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))

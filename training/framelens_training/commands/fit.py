@@ -23,6 +23,13 @@ def fit(
         Path | None,
         typer.Option(help="Folder that holds annotated/; else $FRAMELENS_DATA.", show_default=False),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A data set that `framelens-train data` built, in place of the recipe's sources.",
+            show_default=False,
+        ),
+    ] = None,
     base: Annotated[
         str | None, typer.Option(help="Another encoder: a path or a hub id.", show_default=False)
     ] = None,
@@ -54,5 +61,5 @@ def fit(
     if seed is not None:
         changes.append(f"train.seed={seed}")
     settings = load_recipe(recipe, Recipe, changes)
-    best = run_fit(settings, out, data_dir, overwrite)
+    best = run_fit(settings, out, data_dir, overwrite, data)
     say(f"dev macro-F1 {best['eval_macro_f1']:.4f}; the model is in {out / 'model'}")
