@@ -15,14 +15,14 @@ import pytest
 
 from framelens.errors import InputError
 from framelens_training import cli
-from framelens_training.build import RECORD, build, check_target, read_build, write_build
+from framelens_training.build import RECORD, build, check_target, copy_build, read_build, write_build
 from framelens_training.data import load_annotated, split_sentences
 from framelens_training.datacard import data_card
 from framelens_training.fit import fit
 from framelens_training.gather import Fetching, default_cache, sha256
 from framelens_training.leakage import evaluation_sets, fingerprints, leaks
 from framelens_training.recipe import DataRecipe, Recipe, load_recipe
-from framelens_training.references import refer, write_references
+from framelens_training.references import articles_of_test, refer, write_references
 from framelens_training.rundir import begin_run
 from framelens_training.seed import SHIPPED
 
@@ -443,10 +443,19 @@ def test_a_changed_or_other_build_is_refused(data_dir: Path, data_recipe: DataRe
 def test_a_target_with_other_things_is_left_alone(tmp_path: Path) -> None:
     check_target(tmp_path / "new", overwrite=False)
     check_target(tmp_path, overwrite=False)
-    (tmp_path / RECORD).write_text("{}", encoding="utf-8")
+    record = {"files": {}, "settings": {}, "restricted": []}
+    (tmp_path / RECORD).write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(InputError, match="holds a data set; choose another folder or give --overwrite"):
         check_target(tmp_path, overwrite=False)
     check_target(tmp_path, overwrite=True)
+    # Others have files of this name too, and none may name what lies elsewhere.
+    for other in ("[1]", "{}", "no JSON", json.dumps(record | {"files": {"../diary.jsonl": "0"}})):
+        (tmp_path / RECORD).write_text(other, encoding="utf-8")
+        for overwrite in (False, True):
+            with pytest.raises(InputError, match="expected the record of a data set"):
+                check_target(tmp_path, overwrite)
+        with pytest.raises(InputError, match="expected the record of a data set"):
+            copy_build(tmp_path, tmp_path / "copy")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "diary.txt").write_text("mine", encoding="utf-8")
     for overwrite in (False, True):
@@ -459,10 +468,81 @@ def test_a_build_over_another_leaves_what_is_not_its_own(
 ) -> None:
     made = build(data_recipe, data_dir)
     write_build(made, tmp_path / "out")
-    (tmp_path / "out" / "notes.txt").write_text("mine", encoding="utf-8")
-    write_build(made, tmp_path / "out")
-    assert (tmp_path / "out" / "notes.txt").read_text(encoding="utf-8") == "mine"
+    for name in ("notes.txt", "notes.jsonl"):
+        (tmp_path / "out" / name).write_text("mine", encoding="utf-8")
+    for _ in range(2):
+        write_build(made, tmp_path / "out")
+        for name in ("notes.txt", "notes.jsonl"):
+            assert (tmp_path / "out" / name).read_text(encoding="utf-8") == "mine"
     assert read_build(tmp_path / "out", data_recipe)
+
+
+def test_what_measures_keeps_its_articles_outlets_and_near_repeats_out_of_auxiliary_tasks(
+    tmp_path: Path,
+) -> None:
+    # Too short for a run of eight words to be shared.
+    short = "Seven trawlers sheltered behind Kvaloya."
+    rows = [
+        judged("a", TUG, "hill:1"),
+        judged("b", PIER, "press:7", "marsh_mail"),
+        judged("c", short, "press:8", "marsh_mail"),
+    ]
+    write_lines(tmp_path / "main.jsonl.gz", rows)
+    given = [
+        ("Lanterns hung from every balcony of the square.", {"doc_id": 7}),
+        ("Two of the lighthouses are to be painted white.", {"doc_id": 9, "source": "Marsh Mail"}),
+        (short.replace("Seven", "Eleven"), {"doc_id": 10}),
+        (ORCHARD, {"doc_id": 11, "publisher": "Hill Times"}),
+    ]
+    lines = [{"text": text, "label": "yes", "split": "train"} | more for text, more in given]
+    (tmp_path / "bench").mkdir()
+    write_lines(tmp_path / "bench" / "press.jsonl.gz", lines)
+    aux = source("other_name", kind="benchmark", role="train", task="any", labels={"yes": "yes"}, on=True)
+    aux["files"] = ["bench/press.jsonl.gz"]
+    path = declare(tmp_path, source("main"), aux)
+    made = build(recipe(path, test_outlets=("marsh_mail",)), tmp_path)
+    assert [(row["text"], row["outlet_id"]) for row in made.auxiliary] == [(ORCHARD, "hill_times")]
+    assert made.splits.dropped == {
+        "auxiliary: article in test": 1,
+        "auxiliary: outlet held out": 1,
+        "auxiliary: near-duplicate in test": 1,
+    }
+    # An outlet that only an auxiliary task has cannot be held out.
+    lines[0]["source"] = "Dune Daily"
+    write_lines(tmp_path / "bench" / "press.jsonl.gz", lines)
+    with pytest.raises(InputError, match="have no such outlet"):
+        build(recipe(path, test_outlets=("dune_daily",)), tmp_path)
+
+
+@pytest.mark.parametrize("role", ["split", "train"])
+def test_articles_of_the_test_set_that_ships_are_in_no_training_set(role: str, tmp_path: Path) -> None:
+    article = min(articles_of_test())
+    rows = [
+        judged("a", TUG, article, judges=9),
+        # Under one name for two outlets, as headlines are.
+        judged("b", PIER, article, "river_post"),
+        judged("c", ORCHARD, "hill:1"),
+    ]
+    write_lines(tmp_path / "main.jsonl.gz", rows)
+    for fraction in (0.0, 0.99):
+        chosen = recipe(declare(tmp_path, source("main", role=role)), dev_fraction=fraction)
+        splits = build(chosen, tmp_path).splits
+        assert [row["id"] for _, part in splits.items() for row in part] == ["c"]
+        assert {(gone.id, gone.why) for gone in splits.removed} == {
+            ("a", "article in the shipped test set"),
+            ("b", "article in the shipped test set"),
+        }
+
+
+def test_an_outlet_of_several_names_is_held_out_by_one(tmp_path: Path) -> None:
+    rows = [
+        judged("a", TUG, "x:1", "the_new_york_times"),
+        judged("b", PIER, "x:2", "new_york_times"),
+        judged("c", ORCHARD, "x:3"),
+    ]
+    write_lines(tmp_path / "main.jsonl.gz", rows)
+    made = build(recipe(declare(tmp_path, source("main")), test_outlets=("new_york_times",)), tmp_path)
+    assert (made.splits.train["id"], made.splits.test["id"]) == (["c"], ["a", "b"])
 
 
 class TestRuns:
@@ -623,7 +703,7 @@ class TestRealData:
             assert raw[row["id"]]["context"].endswith(row["context"])
         removed = [gone.id for gone in made.splits.removed]
         assert sorted([*removed, *(row["id"] for row in found)]) == sorted(raw)
-        assert len(removed) < 100
+        assert len(removed) < 250
 
     def test_the_audit_asks_no_annotated_sentence(self, real) -> None:
         """The audit measures models that were fitted on this data; its sentences are our own."""

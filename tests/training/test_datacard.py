@@ -126,6 +126,16 @@ def test_agreement_is_told_where_it_is_known_and_said_to_be_unknown_where_not(ma
     assert "dev" not in found
 
 
+def test_who_adjudicates_has_not_judged_apart(made: Build) -> None:
+    judged = with_judgements(made.splits, [["S1", "I", "S1"], ["I", "I"], ["H1", "H2"]])
+    parts = {name: part.to_list() for name, part in judged.items()}
+    parts["train"][0]["adjudicated"] = True
+    card = data_card(as_splits(parts), made.record)
+    # Two of three pairs agree, not three of five.
+    found = tables(card[card.index("## Label agreement") :])["split"]
+    assert found["train"] == ["3", "0.667", f"{alpha(['si', 'ii', 'hh']):.3f}"]
+
+
 JUDGED = st.lists(st.lists(st.sampled_from("abc"), min_size=2, max_size=4), min_size=1, max_size=12)
 
 

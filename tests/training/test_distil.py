@@ -24,6 +24,7 @@ from framelens_training.distil import distil, student_of
 from framelens_training.export import export
 from framelens_training.fit import fresh_model
 from framelens_training.recipe import DistilRecipe, QuantizeRecipe, StudentRecipe, load_recipe
+from framelens_training.teaching import Teacher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,6 +181,19 @@ def test_an_int8_model_needs_a_graph_that_we_write(pupil: Pupil, tmp_path: Path)
     model.save_pretrained(run / "model")
     with pytest.raises(InputError, match="BERT encoder with the pooling cls"):
         export(run, tmp_path / "bundle")
+
+
+def test_a_run_that_is_begun_again_does_not_ask_its_teachers_again(
+    pupil: Pupil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(pupil.run, tmp_path / "run"))
+    monkeypatch.setattr(Teacher, "__call__", lambda *_: pytest.fail("a teacher was asked"))
+    # Nor moved from where it answers.
+    monkeypatch.setattr(FramingForSequenceClassification, "cpu", lambda _: pytest.fail("a teacher was moved"))
+    recipe = DistilRecipe.model_validate(json.loads((run / "recipe.json").read_bytes()))
+    figures = distil(recipe, run, pupil.teacher.parent / "data", overwrite=True)
+    assert figures == pupil.figures
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
 def test_the_shipped_recipe_keeps_its_teachers_splits() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import pytest
@@ -123,6 +123,22 @@ def test_what_repeats_two_that_disagree_goes_with_them() -> None:
     # Unless more judges have read it.
     found = gone([row(TUG), row(TUG, STATE), row(TUG_AGAIN, judges=2)])
     assert [(each.index, each.other) for each in found] == [(0, 2), (1, 2)]
+
+
+def test_of_two_that_disagree_with_equal_standing_neither_stays_also_among_several() -> None:
+    middle = " ".join(
+        f"{word}{place}" for place in range(3) for word in ("gale", "tug", "pier", "mast", "crew")
+    )
+    # The middle one is near to both others, and they are not near to each other.
+    first, last = f"storm surge and hailstorm {middle}", f"{middle} were washed ashore later"
+    assert jaccard(first, middle) >= THRESHOLD <= jaccard(middle, last)
+    assert jaccard(first, last) < THRESHOLD
+    for order in permutations([row(first), row(middle, STATE), row(last)]):
+        assert [(each.index, each.settled) for each in gone(list(order))] == [
+            (0, False),
+            (1, False),
+            (2, False),
+        ]
 
 
 def test_two_that_differ_in_the_deciding_cue_both_stay() -> None:

@@ -12,6 +12,7 @@ from framelens.errors import InputError
 from framelens_training.data import load_annotated, split_sentences
 from framelens_training.leakage import fingerprints
 from framelens_training.recipe import PoolRecipe
+from framelens_training.references import articles_of_test
 from framelens_training.unlabelled import load_pool
 
 if TYPE_CHECKING:
@@ -69,6 +70,22 @@ def test_what_is_held_out_stays_out(own_data: Path, splits: Splits, data_recipe)
     with gzip.open(own_data / "bench" / "public.jsonl.gz", "wt", encoding="utf-8") as lines:
         lines.write(json.dumps({"text": FRESH[0], "label": "any", "split": "test"}) + "\n")
     assert load_pool(own_data, splits, data_recipe, PoolRecipe()) == []
+
+
+def test_what_the_shipped_test_set_has_stays_out_by_article_and_outlet(
+    own_data: Path, splits: Splits, data_recipe
+) -> None:
+    write_raw(
+        own_data,
+        "a",
+        [
+            article(FRESH[0], name=min(articles_of_test())),
+            article(FRESH[1], outlet="The New York Times", name="nyt:1"),
+            article(FRESH[2], name="hill:10"),
+        ],
+    )
+    held = data_recipe.model_copy(update={"dev_outlets": ("new_york_times",)})
+    assert load_pool(own_data, splits, held, PoolRecipe()) == [FRESH[2]]
 
 
 def test_the_seed_decides_which_articles_are_taken(own_data: Path, splits: Splits, data_recipe) -> None:

@@ -41,6 +41,7 @@ from framelens_training.leakage import (
     sets_of,
     source_of_leak,
 )
+from framelens_training.references import articles_of_test
 from framelens_training.seed import same_contrast_set
 from framelens_training.sources import load_sources
 
@@ -58,6 +59,8 @@ RECORD = "data.json"
 CARD = "DATA_CARD.md"
 _AUXILIARY = "auxiliary.jsonl"
 _DROPPED = "dropped.jsonl"
+#: The files of rows that a build can have.
+_ROWS = frozenset({*(f"{name}.jsonl" for name in SPLITS), _AUXILIARY, _DROPPED})
 #: What makes two builds of the same sources hold out the same.
 _SPLITTING = ("dev_outlets", "test_outlets", "dev_fraction", "test_fraction", "split_seed")
 
@@ -117,7 +120,7 @@ def build(
     cut = _clean_contexts(parts, closed)
     if found.auxiliary:
         say("clearing auxiliary sentences …")
-    auxiliary, gone = _clean_auxiliary(found.auxiliary, parts, closed)
+    auxiliary, gone = _clean_auxiliary(found.auxiliary, parts, closed, recipe)
     splits = as_splits(parts, (*dealt.removed, *removed, *gone))
     record = {
         "framelens": version("framelens"),
@@ -228,21 +231,39 @@ def _clean_auxiliary(
     rows: Sequence[dict[str, Any]],
     parts: Mapping[str, Sequence[dict[str, Any]]],
     closed: Mapping[str, Collection[str]],
+    recipe: DataRecipe,
 ) -> tuple[list[dict[str, Any]], list[Dropped]]:
-    """Auxiliary sentences without duplicates in a task, and without what any set that measures has."""
+    """Auxiliary sentences without duplicates in a task, and without what any set that measures has: its
+    sentences, their near-duplicates, and the rest of its articles and of the outlets that are held out."""
     if not rows:
         return [], []
+    measured = [(name, row) for name in ("dev", "test") for row in parts[name]]
+    homes = {row["article"]: name for name, row in measured}
     own = {name: fingerprints(row["text"] for row in parts[name]) for name in ("dev", "test")}
     owners = sets_of({**own, **closed})
-    kept = []
+    texts = [row["text"] for _, row in measured]
+    near = near_duplicates([*texts, *(row["text"] for row in rows)])[len(texts) :]
+    kept: list[dict[str, Any]] = []
     removed = []
-    for row in rows:
-        found = source_of_leak(row["text"], owners)
-        if found is None:
-            kept.append(row | {"label": row["target"], "cue": None, "judges": None, "sure": None})
+    # Places in `kept`, by places among all texts.
+    places: dict[int, int] = {}
+    for place, (row, others) in enumerate(zip(rows, near, strict=True), len(texts)):
+        if row["article"] in articles_of_test():
+            why = "article in the shipped test set"
+        elif row["article"] in homes:
+            why = f"article in {homes[row['article']]}"
+        elif row["outlet_id"] in (*recipe.dev_outlets, *recipe.test_outlets):
+            why = "outlet held out"
+        elif found := source_of_leak(row["text"], owners):
+            why = f"in {found}"
+        elif others and others[0] < len(texts):
+            why = f"near-duplicate in {measured[others[0]][0]}"
         else:
-            removed.append(Dropped(row["id"], "auxiliary", f"in {found}"))
-    near = near_duplicates([row["text"] for row in kept])
+            places[place] = len(kept)
+            kept.append(row | {"label": row["target"], "cue": None, "judges": None, "sure": None})
+            continue
+        removed.append(Dropped(row["id"], "auxiliary", why))
+    near = [tuple(places[other] for other in near[at - len(texts)] if other in places) for at in places]
     gone: set[int] = set()
     for task in dict.fromkeys(row["task"] for row in kept):
         for entry in settle(kept, near, {i for i, row in enumerate(kept) if row["task"] == task}):
@@ -270,9 +291,11 @@ def write_build(made: Build, folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
     write_splits(made.splits, folder)
     write_rows(folder / _DROPPED, map(dataclasses.asdict, made.splits.removed))
+    names = _ROWS - {_AUXILIARY}
     if made.auxiliary:
         write_rows(folder / _AUXILIARY, made.auxiliary)
-    digests = {path.name: sha256(path) for path in sorted(folder.glob("*.jsonl"))}
+        names = _ROWS
+    digests = {name: sha256(folder / name) for name in sorted(names)}
     record = made.record | {"files": digests}
     write_json(folder / RECORD, record)
     (folder / CARD).write_text(data_card(made.splits, record), encoding="utf-8")
@@ -287,7 +310,7 @@ def read_build(folder: Path, recipe: DataRecipe) -> Splits:
     """
     if not (folder / RECORD).is_file():
         raise InputError(f"{folder} holds no {RECORD}, so `framelens-train data` did not build it")
-    record = json.loads((folder / RECORD).read_bytes())
+    record = _read_record(folder)
     for name, digest in record["files"].items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise InputError(
@@ -324,10 +347,28 @@ def check_target(folder: Path, overwrite: bool) -> None:
         return
     if folder.is_file() or (any(folder.iterdir()) and not (folder / RECORD).is_file()):
         raise InputError(f"{folder} is no data set of framelens-train, so it is not overwritten")
-    if (folder / RECORD).is_file() and not overwrite:
-        raise InputError(f"{folder} holds a data set; choose another folder or give --overwrite")
+    if (folder / RECORD).is_file():
+        _read_record(folder)
+        if not overwrite:
+            raise InputError(f"{folder} holds a data set; choose another folder or give --overwrite")
 
 
 def _names(folder: Path) -> tuple[str, ...]:
     """The files of a built folder; the record comes last, so that a folder without it is none."""
-    return (*json.loads((folder / RECORD).read_bytes())["files"], "counts.json", CARD, RECORD)
+    return (*_read_record(folder)["files"], "counts.json", CARD, RECORD)
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """The record of a built folder, which names no other files than a build has."""
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_bytes())
+        known = record.keys() >= {"files", "settings", "restricted"} and record["files"].keys() <= _ROWS
+    except (ValueError, AttributeError):
+        known = False
+    if not known:
+        raise InputError(
+            f"expected the record of a data set in {path}, got something else; build it again with "
+            "`framelens-train data`, in another folder"
+        )
+    return dict(record)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from framelens.errors import InputError, require
 from framelens_training.files import write_json
 from framelens_training.leakage import owned_fingerprints, sets_of, source_of_leak
+from framelens_training.references import articles_of_test
 from framelens_training.rows import RULES, read_annotated, read_objects
 
 if TYPE_CHECKING:
@@ -186,12 +187,15 @@ def _units(rows: Dataset, recipe: DataRecipe) -> list[tuple[str, str | None]]:
 
 
 def _placed(
-    units: Sequence[tuple[str, str | None]], roles: Sequence[str], recipe: DataRecipe
+    units: Sequence[tuple[str, str | None]],
+    roles: Sequence[str],
+    recipe: DataRecipe,
+    shipped: Sequence[bool],
 ) -> list[tuple[str, str | None]]:
     """The split of each row, and why it stands in none.
 
     A source for training alone gives way where its article or outlet is held out, and every source gives
-    way where one that only measures has the article.
+    way where one that only measures, or the test set that ships, has the article.
     """
     parts = []
     home: dict[str, int] = {}
@@ -203,11 +207,13 @@ def _placed(
         parts.append(part)
         home[article] = max(home.get(article, 0), SPLITS.index(part))
     placed: list[tuple[str, str | None]] = []
-    for (article, _), role, part in zip(units, roles, parts, strict=True):
+    for (article, _), role, part, in_test in zip(units, roles, parts, shipped, strict=True):
         if role == "train" and part != "train":
             placed.append(("train", f"outlet held out for {part}"))
         elif SPLITS.index(part) < home[article]:
             placed.append((part, f"article in {SPLITS[home[article]]}"))
+        elif in_test and part != "test":
+            placed.append((part, "article in the shipped test set"))
         else:
             placed.append((part, None))
     return placed
@@ -221,6 +227,8 @@ def split_sentences(
 ) -> Splits:
     """Split by article and outlet, then drop from train and dev what leaks from a set that measures.
 
+    Nor do they have an article of the test set that ships with the package.
+
     Args:
         rows: from `load_annotated` or `framelens_training.build.build`.
         recipe: which outlets and shares are held out.
@@ -229,7 +237,8 @@ def split_sentences(
             ``evaluate``.
     """
     units = _units(rows, recipe)
-    placed = _placed(units, roles or ["split"] * len(units), recipe)
+    shipped = [article in articles_of_test() for article in rows["article"]]
+    placed = _placed(units, roles or ["split"] * len(units), recipe, shipped)
     rows = rows.remove_columns("article").add_column("article", [article for article, _ in units])
     names = rows["id"]
     removed = [

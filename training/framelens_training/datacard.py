@@ -157,12 +157,13 @@ def _sources(record: Mapping[str, Any]) -> Iterable[str]:
     ]
     yield from _table(head, rows)
     for source in record["sources"]["read"]:
-        for fetched in source.get("fetched", ()):
-            yield ""
-            yield (
-                f"Of the {fetched['asked']:,} sentences that `{source['name']}` refers to, "
-                f"{fetched['restored']:,} were found in their repositories."
-            )
+        for how, where in (("fetched", "their repositories"), ("copied", "the data folder's copies")):
+            for found in source.get(how, ()):
+                yield ""
+                yield (
+                    f"Of the {found['asked']:,} sentences that `{source['name']}` refers to, "
+                    f"{found['restored']:,} were found in {where}."
+                )
     for task, targets in record["auxiliary"].items():
         yield ""
         listed = ", ".join(f"{target} {n:,}" for target, n in targets.items())
@@ -200,8 +201,8 @@ def _order(called: str, name: str, counter: Counter[str]) -> tuple[int, str]:
 
 
 def _agreement(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    known = [row for row in rows if len(row.get("judgements") or ()) > 1]
-    often = sum((row["judges"] or 1) > 1 or len(row.get("judgements") or ()) > 1 for row in rows)
+    known = [row for row in rows if len(_apart(row)) > 1]
+    often = sum((row["judges"] or 1) > 1 or len(_apart(row)) > 1 for row in rows)
     if not known:
         yield (
             f"Unknown: {often:,} of {len(rows):,} sentences were read by more than one judge, and their "
@@ -219,11 +220,18 @@ def _agreement(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     lines = []
     for name, group in groups.items():
         if group:
-            judged = [_labels(row["judgements"]) for row in group]
+            judged = [_labels(_apart(row)) for row in group]
             reliability = alpha(judged)
             shown = "n/a" if reliability is None else f"{reliability:.3f}"
             lines.append((name, f"{len(group):,}", f"{raw_agreement(judged):.3f}", shown))
     yield from _table(("split", "sentences", "pairs that agree", "Krippendorff's alpha"), lines)
+
+
+def _apart(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The judgements that were made apart: the last of an adjudicated sentence is that of a reader who knew
+    the others."""
+    said = row.get("judgements") or ()
+    return said[:-1] if row["adjudicated"] else said
 
 
 def _labels(judgements: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,8 @@ __all__ = [
 QUANTIZATION = "quantization.json"
 #: Where it says how many sentences the student learned from.
 POOL = "pool.json"
+#: Where it keeps what the teachers said.
+_TAUGHT = "taught"
 #: Steps between two looks at dev, and between two checkpoints.
 _SHOWN = 512
 #: What a probability is taken for at least, before its logarithm.
@@ -208,7 +211,7 @@ def distil(
         recipe: what to fit.
         run_dir: where to write; must not exist, unless ``overwrite``.
         data_dir: folder with annotated sentences and raw articles, else ``$FRAMELENS_DATA``.
-        overwrite: remove an existing run first.
+        overwrite: remove an existing run first, but for what teachers have said of the same sentences.
         data: folder of a data set that was built before, in place of the recipe's sources.
         progress: told the steps.
 
@@ -224,7 +227,8 @@ def distil(
     teachers = [Teacher(name) for name in recipe.teachers]
     student, tokenizer = _fresh_student(recipe, teachers[0])
     data_dir = find_data_dir(data_dir)
-    splits, _ = begin_run(recipe, run_dir, data_dir, overwrite, data)
+    with _kept(run_dir / _TAUGHT):
+        splits, _ = begin_run(recipe, run_dir, data_dir, overwrite, data)
     tokenizer(run_dir / "model")
     encoder = PairEncoder(
         Tokenizer.from_file(str(run_dir / "model" / "tokenizer.json")),
@@ -238,7 +242,7 @@ def distil(
         teachers,
         texts,
         encoder.encode([(text, None) for text in texts]),
-        run_dir / "taught",
+        run_dir / _TAUGHT,
         lambda done: progress(f"the teachers have read {done:,} of {len(texts):,} sentences"),
     )
     features = taught_features(texts, labels, encoder, taught, recipe.student.label_weight)
@@ -275,13 +279,26 @@ def distil(
     return figures
 
 
+@contextmanager
+def _kept(taught: Path) -> Iterator[None]:
+    """Keep a folder of a run, of which each file says what it is of, while the run is begun again."""
+    aside = taught.parent.with_name(f".{taught.parent.name}.{taught.name}")
+    if taught.is_dir() and not aside.exists():
+        taught.rename(aside)
+    try:
+        yield
+    finally:
+        if aside.is_dir() and taught.parent.is_dir() and not taught.exists():
+            aside.rename(taught)
+
+
 def _fresh_student(
     recipe: DistilRecipe, teacher: Teacher
 ) -> tuple[FramingForSequenceClassification, Callable[[Path], None]]:
     """The student before it learns, and what writes its tokeniser into a folder."""
     settings = recipe.student
     if settings.base is None:
-        student = student_of(teacher.model.cpu(), settings.layers)
+        student = student_of(teacher.model, settings.layers)
         return student, partial(_copy_tokenizer, teacher.folder)
     base = Recipe(name=recipe.name, base=settings.base, data=recipe.data, model=settings.model)
     student, tokenizer = fresh_model(base)

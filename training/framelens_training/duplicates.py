@@ -143,23 +143,30 @@ def settle(
                 neighbours[later].append(other)
                 neighbours[other].append(later)
     rank = {i: (*(-part for part in _standing(rows[i])), i) for i in neighbours}
+
     kept: set[int] = set()
     # Those that disagree with equal standing; whatever is near to them is as doubtful, and goes too.
     void: set[int] = set()
     gone: dict[int, Duplicate] = {}
     for place in sorted(neighbours, key=rank.__getitem__):
-        before = [i for i in neighbours[place] if i in kept or i in void]
+        better = [i for i in neighbours[place] if i in kept]
+        before = better or _rivals(rows, place, neighbours[place])
+        before = before or [i for i in neighbours[place] if i in void]
         if not before:
             kept.add(place)
             continue
         other = min(before, key=rank.__getitem__)
         conflict = rows[place]["label"] != rows[other]["label"]
-        if conflict and _standing(rows[place]) == _standing(rows[other]):
-            void |= {place, other}
-            kept.discard(other)
-            gone.setdefault(other, Duplicate(other, place, conflict=True, settled=False))
-        gone[place] = Duplicate(place, other, conflict, other in kept)
+        gone[place] = Duplicate(place, other, conflict, bool(better))
+        if not better:
+            void.add(place)
     return [gone[place] for place in sorted(gone)]
+
+
+def _rivals(rows: Sequence[Mapping[str, Any]], place: int, others: Sequence[int]) -> list[int]:
+    """Those of others that were judged differently, by as many judges as sure."""
+    row = rows[place]
+    return [i for i in others if rows[i]["label"] != row["label"] and _standing(rows[i]) == _standing(row)]
 
 
 def _meant(

@@ -17,7 +17,7 @@ from framelens_training.copies import restore_from_copies
 from framelens_training.data import find_data_dir
 from framelens_training.duplicates import THRESHOLD, shingles, similarity
 from framelens_training.files import write_json
-from framelens_training.rows import checked, read_annotated, read_objects
+from framelens_training.rows import checked, outlet_id, read_annotated, read_objects, same_outlet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,9 @@ _SHIPPED = "shipped:"
 #: A benchmark's own splits that may be learned from; dev and test are its evaluation's.
 _OPEN_SPLITS = frozenset({"train", "none"})
 _SKIP = "skip"
+_PROVENANCE = ("repo", "commit", "path", "record")
+#: What public sets call the column of the outlet.
+_OUTLET = ("outlet", "publisher", "source")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Gathered:
     Attributes:
         rows: judged sentences, in the columns of `framelens_training.rows.checked`, ``origin`` (the
             source's name) and ``weight``.
-        auxiliary: sentences of benchmarks with ``task`` and ``target``.
+        auxiliary: sentences of benchmarks with ``task`` and ``target``, their article and outlet.
         outlets: ids of the outlets that the sources name, also where a text could not be fetched.
         sources: what each was read from, for the build's record.
     """
@@ -121,7 +124,8 @@ def gather(sources: Sequence[Source], folder: Path | None, fetching: Fetching, s
         _check_names(source.name, rows, texts)
         kept = found.auxiliary if source.kind == "benchmark" else found.rows
         kept += [row | {"origin": source.name, "weight": source.weight} for row in rows]
-        found.outlets.update(row["outlet_id"] for row in rows if row.get("outlet_id"))
+        if source.kind != "benchmark":
+            found.outlets.update(row["outlet_id"] for row in rows if row["outlet_id"])
         found.sources.append(record | {"sentences": len(rows)})
     return found
 
@@ -159,7 +163,7 @@ def _fetched(
 ) -> list[dict[str, Any]]:
     """Rows of a file of references: fetched, as they were fetched before, or from copies in the folder."""
     wanted = references.read_references(path)
-    found.outlets.update(entry.outlet_id for entry in wanted if entry.outlet_id)
+    found.outlets.update(same_outlet(entry.outlet_id) for entry in wanted if entry.outlet_id)
     kept = fetching.cache / "rebuilt" / f"{sha256(path)[:16]}.jsonl.gz"
     report = kept.with_name(kept.name.removesuffix(".jsonl.gz") + ".json")
     if fetching.allowed:
@@ -171,16 +175,18 @@ def _fetched(
         say(result.table())
     elif kept.is_file() and report.is_file():
         rows = [row for _, row in read_objects(kept)]
-    elif folder is not None:
-        rows, result = restore_from_copies(wanted, folder, say)
-        say(result.table())
-        record.setdefault("copied", []).append(result.as_json())
-        return [checked(row, f"{path.name}, {row['id']}") for row in rows]
     else:
-        raise InputError(
-            f"the text behind {path.name} has not been fetched to {fetching.cache}; give --fetch, or the "
-            "folder of data that holds copies of it"
-        )
+        rows = []
+        if folder is not None:
+            rows, result = restore_from_copies(wanted, folder, say)
+            say(result.table())
+            record.setdefault("copied", []).append(result.as_json())
+        if not rows:
+            raise InputError(
+                f"the text behind {path.name} has not been fetched to {fetching.cache}; give --fetch, or the "
+                "folder of data that holds copies of it"
+            )
+        return [checked(row, f"{path.name}, {row['id']}") for row in rows]
     record.setdefault("fetched", []).append(json.loads(report.read_bytes()))
     return [checked(row, f"{kept.name}, {row['id']}") for row in rows]
 
@@ -188,6 +194,8 @@ def _fetched(
 def _auxiliary(path: Path, source: Source) -> list[dict[str, Any]]:
     """Sentences of a public set that may be learned from, with their targets."""
     rows = []
+    # As the annotated sentences name the articles that they have from it.
+    collection = path.name.partition(".")[0]
     for number, row in read_objects(path):
         where = f"{path.name}, line {number}"
         if not isinstance(row, dict) or not {"text", "label", "split"} <= row.keys():
@@ -204,10 +212,12 @@ def _auxiliary(path: Path, source: Source) -> list[dict[str, Any]]:
             continue
         rows.append(
             {"id": f"{source.name}:{number}", "text": str(row["text"]), "task": source.task, "target": target}
-            | {"article": f"{source.name}:{row.get('doc_id') or number}"}
+            | {"article": f"{collection}:{row.get('doc_id') or number}", "outlet_id": _outlet_of(row)}
             | {key: None if row.get(key) is None else str(row[key]) for key in _PROVENANCE}
         )
     return rows
 
 
-_PROVENANCE = ("repo", "commit", "path", "record")
+def _outlet_of(row: dict[str, Any]) -> str | None:
+    given = next((row[name] for name in _OUTLET if row.get(name)), None)
+    return None if given is None else outlet_id(str(given))

@@ -24,6 +24,7 @@ from framelens.readers import InputKind, ReadOptions, check_inputs, read_records
 from framelens.scope import out_of_scope
 from framelens.sentences import NewsSplitter
 from framelens_training.leakage import leaks
+from framelens_training.rows import outlet_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -42,7 +43,6 @@ CONTEXT_SENTENCES: Final = 2
 _UNKNOWN = "unknown"
 _TOLD_EVERY: Final = 256
 _NOT_WORD = re.compile(r"\W")
-_NOT_NAME = re.compile(r"\W+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,11 +324,11 @@ def _article(row: _Row) -> str:
 
 
 def _outlet_id(columns: dict[str, Any]) -> str | None:
-    """The outlet as the annotated sentences name it: its name in small letters, joined by underscores."""
+    """A row's own id of its outlet, else the one that `outlet_id` makes of the outlet's name."""
     if columns.get("outlet_id") not in (None, ""):
         return str(columns["outlet_id"])
     outlet = columns.get("outlet")
-    return None if outlet in (None, "") else _NOT_NAME.sub("_", str(outlet).lower()).strip("_")
+    return None if outlet in (None, "") else outlet_id(str(outlet))
 
 
 def _shown(value: Any) -> str:

@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 from collections import defaultdict
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,10 +25,20 @@ from framelens_training.rows import LABEL_OF, checked, first_fault, read_objects
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["SHIPPED", "Reference", "read_references", "refer", "refer_files", "write_references"]
+__all__ = [
+    "SHIPPED",
+    "Reference",
+    "articles_of_test",
+    "read_references",
+    "refer",
+    "refer_files",
+    "write_references",
+]
 
 #: The project's own annotations, which ship with the package.
 SHIPPED = Path(__file__).parent / "annotations" / "references.jsonl.gz"
+#: The project's own test set, likewise.
+_SHIPPED_TEST = SHIPPED.with_name("test.jsonl.gz")
 
 #: A name on GitHub: no option, no way out of a folder.
 _NAME = r"\.{0,2}[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -245,3 +256,12 @@ def read_references(path: Path) -> list[Reference]:
             raise InputError(f"{where} has the id {reference.id} of another reference")
         found[reference.id] = reference
     return list(found.values())
+
+
+@cache
+def articles_of_test() -> frozenset[str]:
+    """The articles of the test set that ships with the package: no training set may have them.
+
+    Its sentences were drawn from the same collections as a data folder's, and their text is not at hand.
+    """
+    return frozenset(reference.article for reference in read_references(_SHIPPED_TEST))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,8 +23,10 @@ __all__ = [
     "RULES",
     "checked",
     "first_fault",
+    "outlet_id",
     "read_annotated",
     "read_objects",
+    "same_outlet",
 ]
 
 _STATE, _INDEPENDENT, _HEDGED = LABELS
@@ -32,6 +35,15 @@ LABEL_OF = {"S1": _STATE, "S2": _STATE, "H1": _HEDGED, "H2": _HEDGED, "I": _INDE
 #: The codebook's rules in the order of the auxiliary head's last axis.
 RULES = tuple(LABEL_OF)
 OUT_OF_SCOPE_RULE = "X"
+_NOT_NAME = re.compile(r"\W+")
+#: One outlet that its collections name differently: to hold it out is to hold all of it out.
+_SAME_OUTLET = {
+    "chinadaily": "china_daily",
+    "globaltimes": "global_times",
+    "nyt": "new_york_times",
+    "the_new_york_times": "new_york_times",
+    "xinhuanet": "xinhua",
+}
 
 
 class _Judgement(BaseModel):
@@ -99,6 +111,7 @@ def checked(row: Any, where: str) -> dict[str, Any]:
         name = f"sentence {row['id']}: " if isinstance(row, dict) and row.get("id") else ""
         raise InputError(f"{where}: {name}{first_fault(error)}") from error
     kept["context"] = kept["context"] or ""
+    kept["outlet_id"] = kept["outlet_id"] and same_outlet(kept["outlet_id"])
     rule, label, cue = kept["rule"], kept["label"], kept["cue"]
     named = f"{where}: sentence {kept['id']} has"
     if not kept["text"].strip() or not kept["article"]:
@@ -111,6 +124,20 @@ def checked(row: Any, where: str) -> dict[str, Any]:
         raise InputError(f"{named} a cue, and rule {rule} allows none")
     kept["cue"] = None if cue is None else list(cue)
     return kept
+
+
+def outlet_id(outlet: str) -> str:
+    """The outlet as the annotated sentences name it: in small letters, joined by underscores.
+
+    >>> outlet_id("The New York Times")
+    'new_york_times'
+    """
+    return same_outlet(_NOT_NAME.sub("_", outlet.lower()).strip("_"))
+
+
+def same_outlet(given: str) -> str:
+    """The one id of an outlet that has several."""
+    return _SAME_OUTLET.get(given, given)
 
 
 def first_fault(error: ValidationError) -> str:

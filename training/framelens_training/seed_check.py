@@ -20,8 +20,6 @@ __all__ = ["MIN_COUNTRIES", "MIN_SENTENCES", "SeedCheck", "check_seed", "distinc
 MIN_SENTENCES = 1_500
 MIN_COUNTRIES = 25
 _OPENING_WORDS = 3
-#: Values of a column that are listed.
-_LISTED = 20
 #: How many of a kind a line lists.
 _SHOWN = 20
 _WORD = re.compile(r"\w+(?:['’]\w+)*")

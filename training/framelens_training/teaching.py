@@ -65,7 +65,8 @@ class Teacher:
         model.config.calibration_temperature = 1.0
         self.model = model.eval().requires_grad_(requires_grad=False).to(device)
         self.encoder = PairEncoder(bundle.tokenizer(), bundle.config.max_tokens, reads_context=False)
-        self._autocast = torch.autocast(device, torch.bfloat16, enabled=supports_bf16())
+        self.precision = "bf16" if supports_bf16() else "fp32"
+        self._autocast = torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def __call__(
         self, texts: Sequence[str]
@@ -147,7 +148,7 @@ def carried_over(
         for position, other_start, other_end in tokens[first:]:
             if other_start >= end:
                 break
-            shared = min(end, other_end) - max(start, other_start)
+            shared = max(0, min(end, other_end) - max(start, other_start))
             carried[row] += shared * tags[position]
             weight += shared
         if weight:
@@ -164,16 +165,18 @@ def _ask(teachers: Sequence[Teacher], texts: Sequence[str], pairs: Sequence[Enco
         for place, probabilities, tags, tokens in teacher(texts):
             labels[place] += probabilities / len(teachers)
             cues[place] += carried_over(tags, tokens, pairs[place].tokens) / len(teachers)
-    return Taught(labels, cues)
+    # As a part keeps them: what is read again after a crash is to be the same.
+    return Taught(labels, [tags.astype(np.float16).astype(np.float32) for tags in cues])
 
 
 def _digest(teachers: Sequence[Teacher], texts: Sequence[str], pairs: Sequence[EncodedPair]) -> str:
     """Of all that the answers hang on."""
     digest = hashlib.sha256()
     for teacher in teachers:
-        digest.update(f"{teacher.digest}\n".encode())
+        digest.update(f"{teacher.digest} {teacher.precision}\n".encode())
     for text, pair in zip(texts, pairs, strict=True):
-        digest.update(f"{len(text)} {text} {len(pair.tokens)}\n".encode())
+        spans = [(start, end) for _, start, end in pair.tokens]
+        digest.update(f"{len(text)} {text} {spans}\n".encode())
     return digest.hexdigest()
 
 
@@ -181,7 +184,7 @@ def _read(path: Path, digest: str) -> Taught | None:
     """A part that is done; None for one that is not, or of other sentences."""
     try:
         with safe_open(path, framework="numpy") as part:
-            if part.metadata().get("digest") != digest:
+            if (part.metadata() or {}).get("digest") != digest:
                 return None
             tags = part.get_tensor("cues").astype(np.float32)
             ends = np.cumsum(part.get_tensor("lengths"))

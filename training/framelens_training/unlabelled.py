@@ -1,22 +1,22 @@
 """Sentences without labels, for a student to learn from what its teacher makes of them.
 
 They come from ``raw/*.jsonl.gz`` of the data folder: whole articles with their outlets. None is of an
-outlet or article that is held out, and none stands in dev, test or another evaluation set of the folder.
+outlet or article that is held out, also by the test set that ships with the package, and none stands in dev,
+test or another evaluation set of the folder.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 import re
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from framelens.errors import InputError
 from framelens.scope import out_of_scope
 from framelens.sentences import NewsSplitter
 from framelens_training.leakage import evaluation_sets, fingerprints, leaks
+from framelens_training.references import articles_of_test
+from framelens_training.rows import outlet_id, read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -45,7 +45,7 @@ def load_pool(data_dir: Path, splits: Splits, data: DataRecipe, pool: PoolRecipe
     paths = sorted((data_dir / "raw").glob("*.jsonl.gz"))
     if not paths:
         raise InputError(f"expected articles in {data_dir / 'raw'}/*.jsonl.gz, got no such file")
-    closed = set(splits.dev["article"]) | set(splits.test["article"])
+    closed = articles_of_test().union(splits.dev["article"], splits.test["article"])
     held_out = {*data.dev_outlets, *data.test_outlets}
     known = fingerprints([*splits.dev["text"], *splits.test["text"]])
     known = known.union(*(found for _, found in evaluation_sets(data_dir).values()))
@@ -60,23 +60,15 @@ def load_pool(data_dir: Path, splits: Splits, data: DataRecipe, pool: PoolRecipe
         for article in articles:
             if len(found) - before >= pool.sentences_of_file:
                 break
-            if article.get("article") in closed or _slug(str(article.get("outlet"))) in held_out:
+            if article.get("article") in closed or outlet_id(str(article.get("outlet"))) in held_out:
                 continue
             found.extend(_new_sentences(str(article["text"]), splitter, pool, seen, known))
     rng.shuffle(found)
     return found
 
 
-def _slug(outlet: str) -> str:
-    return _NOT_WORD.sub("_", outlet.lower()).strip("_")
-
-
 def _articles(path: Path) -> list[dict[str, Any]]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            articles = [json.loads(line) for line in lines]
-    except (ValueError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as gzipped JSON lines: {error}") from error
+    articles = [article for _, article in read_objects(path)]
     if not all(isinstance(article, dict) and article.get("text") for article in articles):
         raise InputError(f"{path}: expected an object with a 'text' in every line, got one without")
     return articles
