@@ -12,6 +12,7 @@ One encoder, one forward pass, two small heads:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Literal
 
 from framelens.errors import InputError, require
@@ -22,6 +23,7 @@ require("transformers", "torch")
 
 from torch import Tensor, nn  # noqa: E402  (after the check that names the extra)
 from transformers import (  # noqa: E402
+    MODEL_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
@@ -30,7 +32,13 @@ from transformers import (  # noqa: E402
 )
 from transformers.utils.generic import ModelOutput  # noqa: E402
 
-__all__ = ["FramingConfig", "FramingForSequenceClassification", "FramingOutput", "Pooling"]
+__all__ = [
+    "FramingConfig",
+    "FramingForSequenceClassification",
+    "FramingOutput",
+    "Pooling",
+    "encoder_options",
+]
 
 Pooling = Literal["cls", "mean", "attention"]
 
@@ -95,6 +103,13 @@ class FramingOutput(ModelOutput):
     pooled: Tensor | None = None
 
 
+def encoder_options(encoder: PreTrainedConfig) -> dict[str, bool]:
+    """What ``AutoModel`` takes to leave out an encoder's own pooling layer, which nothing here reads."""
+    kind = MODEL_MAPPING.get(type(encoder), None)
+    known = isinstance(kind, type) and "add_pooling_layer" in signature(kind).parameters
+    return {"add_pooling_layer": False} if known else {}
+
+
 class FramingForSequenceClassification(PreTrainedModel):
     """Encoder with a label head and a cue tagger."""
 
@@ -112,8 +127,7 @@ class FramingForSequenceClassification(PreTrainedModel):
             )
         if config.pooling not in ("cls", "mean", "attention"):
             raise InputError(f"pooling must be cls, mean or attention, got {config.pooling!r}")
-        pooler = {"add_pooling_layer": False} if config.encoder.model_type in ("bert", "roberta") else {}
-        self.encoder = AutoModel.from_config(config.encoder, **pooler)
+        self.encoder = AutoModel.from_config(config.encoder, **encoder_options(config.encoder))
         width = config.encoder.hidden_size
         self.dropout = nn.Dropout(config.dropout)
         if config.pooling == "attention":

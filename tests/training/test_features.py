@@ -78,6 +78,16 @@ def test_targets_are_those_of_the_judges(judged: Dataset, encoder: PairEncoder) 
             assert "".join(tagged) == row["text"][start:end].replace(" ", "")
 
 
+@pytest.mark.parametrize("sure", [0, 1, None])
+def test_a_sentence_weighs_less_only_where_its_judge_was_not_sure(
+    sure: int | None, judged: Dataset, encoder: PairEncoder
+) -> None:
+    rows = [row | {"sure": sure} for row in judged]
+    features = sentence_features(rows, encoder, context=False, unsure_weight=0.25)
+    assert {feature["weight"] for feature in features} == {0.25 if sure == 0 else 1.0}
+    assert {feature["weight"] for feature in sentence_features(judged, encoder, context=False)} == {1.0}
+
+
 def test_context_is_read_only_where_it_is_asked_for(judged: Dataset, encoder: PairEncoder) -> None:
     lone = sentence_features(judged, encoder, context=False)
     paired = sentence_features(judged, encoder, context=True)
@@ -95,7 +105,7 @@ def test_collator_pads_and_ignores_what_is_no_token_of_a_sentence(
     n, width = len(features), max(len(feature["pair"]) for feature in features)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
         **dict.fromkeys(("input_ids", "attention_mask", "token_type_ids", "cue_labels"), (n, width)),
-        **dict.fromkeys(("labels", "rules"), (n,)),
+        **dict.fromkeys(("labels", "rules", "weights"), (n,)),
     }
     assert {batch[name].dtype for name in ("input_ids", "labels", "rules", "cue_labels")} == {torch.int64}
     assert bool((batch["token_type_ids"] == 1).any())
@@ -113,10 +123,11 @@ def test_collator_pads_and_ignores_what_is_no_token_of_a_sentence(
     assert bool((batch["cue_labels"][batch["attention_mask"] == 0] == IGNORE).all())
 
 
-def drawn(share: float, seed: int, readings: int = 400) -> list[bool]:
-    """Whether each reading hid the context."""
-    sentences = ContextDropout([{"context": True}], [{"context": False}], share, seed)
-    return [not sentences[0]["context"] for _ in range(readings)]
+def drawn(share: float, seed: int, epoch: int = 0, n: int = 400) -> list[bool]:
+    """Of which sentences an epoch hides the context."""
+    sentences = ContextDropout([{"context": True}] * n, [{"context": False}] * n, share, seed)
+    sentences.set_epoch(epoch)
+    return [not sentences[i]["context"] for i in range(n)]
 
 
 def test_context_dropout_hides_none_all_or_a_share() -> None:
@@ -126,9 +137,17 @@ def test_context_dropout_hides_none_all_or_a_share() -> None:
     assert abs(sum(drawn(0.3, 0)) - 120) < 5 * (400 * 0.3 * 0.7) ** 0.5
 
 
-def test_context_dropout_is_drawn_by_its_seed() -> None:
-    assert drawn(0.5, 7) == drawn(0.5, 7)
-    assert drawn(0.5, 7) != drawn(0.5, 8)
+def test_context_dropout_is_drawn_by_its_seed_and_anew_in_every_epoch() -> None:
+    assert drawn(0.5, 7, 3) == drawn(0.5, 7, 3)
+    # Seeds and epochs that are near each other draw independently: half of 400 draws agree.
+    for other in (drawn(0.5, 8, 3), drawn(0.5, 7, 4), drawn(0.5, 8, 2)):
+        agreeing = sum(map(bool.__eq__, drawn(0.5, 7, 3), other))
+        assert abs(agreeing - 200) < 5 * 10
+
+
+def test_a_reading_does_not_hang_on_the_readings_before_it() -> None:
+    sentences = ContextDropout([{"context": True}] * 50, [{"context": False}] * 50, 0.5, 1)
+    assert [sentences[i] for i in reversed(range(50))][::-1] == [sentences[i] for i in range(50)]
 
 
 def test_context_dropout_keeps_sentences_in_place() -> None:

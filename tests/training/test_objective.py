@@ -133,6 +133,27 @@ def test_label_weights_and_smoothing_reach_the_loss(bench: Bench) -> None:
     torch.testing.assert_close(output["loss"], expected)
 
 
+def test_a_weight_of_nothing_leaves_a_sentence_out(bench: Bench) -> None:
+    batch = bench.batch(6, 2)
+    light = batch | {"weights": torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0])}
+    kept = batch["labels"].new_tensor([0, 2, 3, 6, 7])
+    without = {name: value[kept] for name, value in batch.items()}
+    found, expected = bench.gradients(light), bench.gradients(without)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], msg=name)
+    none = bench.gradients(batch | {"weights": torch.zeros(8)})
+    assert not any(bool(gradient.any()) for gradient in none.values())
+
+
+def test_a_half_weight_counts_half(bench: Bench) -> None:
+    batch = bench.batch(5, 0)
+    bench.fit_model._recipe = TrainRecipe(rule_weight=0.0, cue_weight=0.0)
+    weights = torch.tensor([1.0, 0.5, 0.5, 1.0, 0.5])
+    output = bench.fit_model(**batch | {"weights": weights})
+    each = torch.nn.functional.cross_entropy(output["logits"], batch["labels"], reduction="none")
+    torch.testing.assert_close(output["loss"], (each * weights).sum() / 3.5)
+
+
 @pytest.mark.parametrize("part", ["rule_weight", "cue_weight"])
 def test_a_weight_of_zero_switches_its_loss_off(bench: Bench, part: str) -> None:
     head = {"rule_weight": "rule_head", "cue_weight": "model.cue_tagger"}[part]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from framelens.errors import InputError
-from framelens_training.recipe import DistilRecipe, Recipe, load_recipe
+from framelens_training.recipe import DistilRecipe, LoraRecipe, Recipe, TrainRecipe, load_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,24 @@ def test_a_path_is_read_with_the_defaults_for_what_it_leaves_out(tmp_path: Path)
     assert recipe.model == Recipe.model_fields["model"].default
 
 
+def test_what_a_recipe_leaves_out_changes_nothing() -> None:
+    train, lora = TrainRecipe(), LoraRecipe()
+    assert (train.layer_decay, train.head_learning_rate, train.unsure_weight) == (1.0, None, 1.0)
+    assert (train.gradient_accumulation, train.gradient_clip, train.freeze_embeddings) == (1, 1.0, False)
+    assert (lora.rank, lora.target_modules) == (0, "all-linear")
+
+
+def test_low_ranks_and_rates_are_read_from_a_file_and_from_changes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + '[lora]\nrank = 8\ntarget_modules = ["query", "value"]\n', encoding="utf-8")
+    recipe = load_recipe(str(path), Recipe, ["train.head_learning_rate=1e-3", "lora.alpha=32"])
+    assert (recipe.lora.rank, recipe.lora.alpha, recipe.lora.target_modules) == (8, 32, ("query", "value"))
+    assert recipe.train.head_learning_rate == 1e-3
+    assert (
+        load_recipe(str(path), Recipe, ["lora.target_modules=all-linear"]).lora.target_modules == "all-linear"
+    )
+
+
 def test_a_recipe_survives_its_json() -> None:
     recipe = load_recipe("minilm", Recipe)
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
@@ -66,6 +84,14 @@ def test_a_recipe_survives_its_json() -> None:
         ("[train]\nlearning_rate = 0.0\n", "train.learning_rate", "0.0"),
         ("[train]\ncontext_dropout = 1.5\n", "train.context_dropout", "1.5"),
         ("[train]\nbatch_size = 0\n", "train.batch_size", "0"),
+        ("[train]\nlayer_decay = 0.0\n", "train.layer_decay", "0.0"),
+        ("[train]\nlayer_decay = 1.1\n", "train.layer_decay", "1.1"),
+        ("[train]\nhead_learning_rate = 0.0\n", "train.head_learning_rate", "0.0"),
+        ("[train]\nunsure_weight = -0.5\n", "train.unsure_weight", "-0.5"),
+        ("[train]\ngradient_accumulation = 0\n", "train.gradient_accumulation", "0"),
+        ("[train]\ngradient_clip = -1.0\n", "train.gradient_clip", "-1.0"),
+        ("[lora]\nrank = -1\n", "lora.rank", "-1"),
+        ("[lora]\nranks = 8\n", "lora.ranks", "8"),
         ("[model]\npooling = 'max'\n", "model.pooling", "'max'"),
         ("[model]\ncontext_sentences = 3\n", "model.context_sentences", "3"),
         ("[model]\nmax_tokens = 8\n", "model.max_tokens", "8"),

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from framelens.errors import MissingExtraError, ModelFormatError
+from framelens.errors import InputError, MissingExtraError, ModelFormatError
 
-__all__ = ["PACKAGED", "PACKAGED_SHA256", "resolve_base"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+    from transformers import PreTrainedConfig
+
+__all__ = ["PACKAGED", "PACKAGED_SHA256", "Base", "load_base", "resolve_base", "token_limit"]
 
 PACKAGED = "packaged"
 #: Digest of the original's model.safetensors; the package that carries it is a third party's.
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@dataclass(frozen=True)
+class Base:
+    """An encoder as it was found.
+
+    Attributes:
+        config: its settings, in transformers' form.
+        weights: its parameters by name, in float32.
+        tokenizer: its tokeniser, in transformers' form and with a fast one behind it.
+    """
+
+    config: PreTrainedConfig
+    weights: dict[str, Tensor]
+    tokenizer: Any
 
 
 def resolve_base(base: str) -> str:
@@ -37,3 +61,81 @@ def resolve_base(base: str) -> str:
             f"the packaged encoder's weights have sha256 {found}, not the original's {PACKAGED_SHA256}"
         )
     return str(folder)
+
+
+def load_base(base: str, offline: bool = False) -> Base:
+    """Load an encoder and its tokeniser.
+
+    Args:
+        base: ``packaged``, a folder, or a hub id.
+        offline: take nothing from the network: a hub id must be in the local cache. The environment's
+            ``HF_HUB_OFFLINE=1`` does the same.
+
+    Raises:
+        InputError: there is no encoder there, or no fast tokeniser of its own with it.
+        MissingExtraError: ``packaged`` is asked for and its package is not installed.
+        ModelFormatError: the packaged weights are not the original's.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    from framelens.hf import encoder_options
+
+    place = resolve_base(base)
+    local: dict[str, Any] = {"local_files_only": offline}
+    try:
+        with _without_network() if offline else nullcontext():
+            config = AutoConfig.from_pretrained(place, **local)
+            model = AutoModel.from_pretrained(
+                place, config=config, dtype=torch.float32, **local, **encoder_options(config)
+            )
+            tokenizer = AutoTokenizer.from_pretrained(place, **local)
+    # ImportError: some tokenisers are converted by packages of their own, such as sentencepiece.
+    except (OSError, ValueError, ImportError) as error:
+        where = (
+            "" if not offline else " without the network; load it once without --offline, or give a folder"
+        )
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"no encoder could be had from {base!r}{where}: {reason}") from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(
+            f"expected a fast tokeniser (tokenizer.json) with {base!r}, got {type(tokenizer).__name__}; "
+            "the evidence needs its character offsets"
+        )
+    # transformers makes up a tokeniser without words where a folder has none.
+    n_words, n_known = len(tokenizer), getattr(config, "vocab_size", len(tokenizer))
+    if not len(tokenizer.all_special_tokens) < n_words <= n_known:
+        raise InputError(
+            f"expected a tokeniser with words for the {n_known:,} word vectors of {base!r}, got one with "
+            f"{n_words:,} entries; is its tokenizer.json there?"
+        )
+    return Base(config, model.state_dict(), tokenizer)
+
+
+@contextmanager
+def _without_network() -> Iterator[None]:
+    """As ``HF_HUB_OFFLINE=1`` does, which is read only once.
+
+    ``local_files_only`` keeps files from being fetched, and the hub's client may still call home.
+    """
+    from huggingface_hub import constants
+
+    was, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = was
+
+
+def token_limit(encoder: Any) -> int | None:
+    """The longest sequence that an encoder has positions for; None where nothing bounds it.
+
+    RoBERTa and its kin count positions from behind the padding's id, so that they read two tokens fewer
+    than they have positions.
+    """
+    import torch
+
+    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+    if not isinstance(table, torch.nn.Embedding):
+        return None
+    return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)

@@ -7,14 +7,24 @@ import sys
 import typer
 
 from framelens.errors import FramelensError
-from framelens_training.commands import adjudicate, card, data, distil, export, fit, refer, sample
+from framelens_training.commands import (
+    adjudicate,
+    calibrate,
+    card,
+    data,
+    distil,
+    experiments,
+    export,
+    fit,
+    refer,
+    sample,
+)
 from framelens_training.console import app
 
 __all__ = ["app", "main"]
 
 # Importing a command registers it; this is the order of --help's list.
-# commands
-COMMANDS = (sample, adjudicate, data, fit, distil, export, card, refer)
+COMMANDS = (sample, adjudicate, data, fit, experiments, distil, calibrate, export, card, refer)
 
 
 def main() -> None:
@@ -25,3 +35,7 @@ def main() -> None:
         # Not through rich, which would take the brackets of framelens[train] or of a path for markup.
         typer.echo(f"framelens-train: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

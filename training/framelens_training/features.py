@@ -48,12 +48,21 @@ def cue_tags(
 
 
 def sentence_features(
-    rows: Sequence[Mapping[str, Any]] | Dataset, encoder: PairEncoder, context: bool
+    rows: Sequence[Mapping[str, Any]] | Dataset,
+    encoder: PairEncoder,
+    context: bool,
+    unsure_weight: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Encode rows once, with their context or without.
 
+    Args:
+        rows: with ``text``, ``context``, ``label``, ``rule`` and ``cue``; ``sure`` may be absent.
+        encoder: of the model that will read them.
+        context: whether the context is encoded too.
+        unsure_weight: of rows whose ``sure`` is 0; that of others is 1.
+
     Returns:
-        One dict a row: the encoded pair and its label, rule and token targets.
+        One dict a row: the encoded pair, its label, rule and token targets, and its weight in the loss.
     """
     pairs = [(row["text"], row["context"] if context else None) for row in rows]
     features = []
@@ -65,6 +74,7 @@ def sentence_features(
                 "label": IGNORE if label is None else LABELS.index(label),
                 "rule": RULES.index(rule) if rule in RULES else IGNORE,
                 "tags": cue_tags(encoded.tokens, row["cue"], label),
+                "weight": unsure_weight if row.get("sure") == 0 else 1.0,
                 # Read by nothing but the Trainer's length-grouped sampler.
                 "input_ids": encoded.ids,
             }
@@ -94,13 +104,15 @@ class Collator:
         tensors["labels"] = torch.tensor([feature["label"] for feature in features])
         tensors["rules"] = torch.tensor([feature["rule"] for feature in features])
         tensors["cue_labels"] = torch.from_numpy(tags)
+        tensors["weights"] = torch.tensor([feature["weight"] for feature in features], dtype=torch.float32)
         return tensors
 
 
 class ContextDropout(torch.utils.data.Dataset[dict[str, Any]]):
-    """Shows each pair with its context or without, drawn anew every time it is read.
+    """Shows each pair with its context or without, drawn anew in every epoch.
 
-    Drawing once for the whole fit would make batches of truer lengths, but did worse on dev.
+    Drawing once for the whole fit would make batches of truer lengths, but did worse on dev. A draw hangs on
+    the seed, the epoch and the sentence alone, so that a resumed fit sees what an unbroken one sees.
 
     Args:
         paired: features with context.
@@ -113,11 +125,16 @@ class ContextDropout(torch.utils.data.Dataset[dict[str, Any]]):
         self, paired: list[dict[str, Any]], lone: list[dict[str, Any]], share: float, seed: int
     ) -> None:
         self._paired, self._lone, self._share = paired, lone, share
-        self._random = random.Random(seed)
+        self._seed, self._epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw for an epoch, counted from 0."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
         return len(self._paired)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        hide = self._random.random() < self._share
+        # Seeded by a text: the hash of a tuple would not spread near seeds apart.
+        hide = random.Random(f"{self._seed}:{self._epoch}:{index}").random() < self._share
         return self._lone[index] if hide else self._paired[index]

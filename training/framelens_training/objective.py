@@ -46,16 +46,18 @@ class FitModel(nn.Module):
     Args:
         model: the model that will be exported.
         recipe: weights of the losses.
-        weights: of the labels, shape (n_labels,).
+        label_weights: shape (n_labels,).
     """
 
-    def __init__(self, model: FramingForSequenceClassification, recipe: TrainRecipe, weights: Tensor) -> None:
+    def __init__(
+        self, model: FramingForSequenceClassification, recipe: TrainRecipe, label_weights: Tensor
+    ) -> None:
         super().__init__()
         self.model = model
         self.rule_head = nn.Linear(model.config.encoder.hidden_size, len(RULES))
         self._recipe = recipe
-        self.weights: Tensor
-        self.register_buffer("weights", weights, persistent=False)
+        self.label_weights: Tensor
+        self.register_buffer("label_weights", label_weights, persistent=False)
 
     def forward(
         self,
@@ -65,20 +67,43 @@ class FitModel(nn.Module):
         labels: Tensor,
         rules: Tensor,
         cue_labels: Tensor,
+        weights: Tensor,
     ) -> dict[str, Tensor]:
         """Loss and label logits of one batch; the shapes are the collator's."""
         output = self.model(input_ids, attention_mask, token_type_ids)
         recipe = self._recipe
-        loss = _masked(output.logits, labels, self.weights, recipe.label_smoothing)
-        loss = loss + recipe.rule_weight * _masked(self.rule_head(output.pooled), rules)
-        loss = loss + recipe.cue_weight * _masked(output.cue_logits.flatten(0, 1), cue_labels.flatten())
-        return {"loss": loss, "logits": output.logits}
+        loss = _weighted(output.logits, labels, weights, self.label_weights, recipe.label_smoothing)
+        loss = loss + recipe.rule_weight * _weighted(self.rule_head(output.pooled), rules, weights)
+        tokens = weights[:, None].expand_as(cue_labels).flatten()
+        cues = _weighted(output.cue_logits.flatten(0, 1), cue_labels.flatten(), tokens)
+        return {"loss": loss + recipe.cue_weight * cues, "logits": output.logits}
 
 
-def _masked(logits: Tensor, targets: Tensor, weight: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
-    """Cross entropy that is 0, not NaN, where a batch has no target at all."""
-    if bool((targets == IGNORE).all()):
-        return logits.sum() * 0.0
-    return functional.cross_entropy(
-        logits.float(), targets, weight=weight, label_smoothing=smoothing, ignore_index=IGNORE
+def _weighted(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    label_weights: Tensor | None = None,
+    smoothing: float = 0.0,
+) -> Tensor:
+    """Mean cross entropy over the weights of what has a target; 0, not NaN, where nothing has one.
+
+    Args:
+        logits: shape (n, n_classes).
+        targets: shape (n,), classes or `IGNORE`.
+        weights: shape (n,), at least 0.
+        label_weights: shape (n_classes,); without, classes weigh alike.
+        smoothing: share of a target that is spread over all classes.
+    """
+    losses = functional.cross_entropy(
+        logits.float(),
+        targets,
+        weight=label_weights,
+        label_smoothing=smoothing,
+        ignore_index=IGNORE,
+        reduction="none",
     )
+    known = weights * (targets != IGNORE)
+    mass = known if label_weights is None else known * label_weights[targets.clamp(min=0)]
+    total = mass.sum()
+    return (losses * known).sum() / torch.where(total > 0, total, 1.0)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataRecipe",
     "DistilRecipe",
+    "LoraRecipe",
     "ModelRecipe",
     "PoolRecipe",
     "QuantizeRecipe",
@@ -67,10 +68,20 @@ class TrainRecipe(_Section):
     seed: int = 0
     epochs: int = Field(6, ge=1)
     patience: int = Field(2, ge=1, description="epochs without a better dev macro-F1 before stopping")
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, description="sentences that one device reads at once")
+    gradient_accumulation: int = Field(1, ge=1, description="batches before each step")
+    gradient_clip: float = Field(1.0, ge=0, description="largest norm of the gradients; 0 leaves them be")
     learning_rate: float = Field(1e-4, gt=0)
+    head_learning_rate: float | None = Field(None, gt=0, description="of the new heads; none is the same")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="the rate of each layer, as a share of that of the layer above it"
+    )
+    freeze_embeddings: bool = Field(False, description="leave the encoder's embeddings as they are")
     warmup: Fraction = Field(0.1, description="share of the steps in which the rate rises")
     weight_decay: float = Field(0.01, ge=0)
+    unsure_weight: float = Field(
+        1.0, ge=0, description="weight of a sentence of which its judge was not sure; of others it is 1"
+    )
     label_smoothing: Fraction = 0.0
     balance: Fraction = Field(0.0, description="0 weights every sentence alike; towards 1, every label alike")
     context_dropout: float = Field(
@@ -82,6 +93,17 @@ class TrainRecipe(_Section):
     )
 
 
+class LoraRecipe(_Section):
+    """Low-rank changes of a large encoder in place of all its weights (Hu et al. 2022, "LoRA")."""
+
+    rank: int = Field(0, ge=0, description="0 fits all weights")
+    alpha: float = Field(16.0, gt=0, description="the change is scaled by alpha / rank")
+    dropout: Fraction = 0.0
+    target_modules: str | tuple[str, ...] = Field(
+        "all-linear", description="names of the matrices that change, or a pattern of them"
+    )
+
+
 class Recipe(_Section):
     """The whole recipe; ``base`` is a path, a hub id, or ``packaged`` for all-MiniLM-L6-v2."""
 
@@ -90,6 +112,7 @@ class Recipe(_Section):
     data: DataRecipe
     model: ModelRecipe = ModelRecipe()
     train: TrainRecipe = TrainRecipe()
+    lora: LoraRecipe = LoraRecipe()
 
 
 class PoolRecipe(_Section):
@@ -153,7 +176,7 @@ class DistilRecipe(_Section):
 
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, DistilRecipe)
-_FOLDERS = {Recipe: "recipes", DistilRecipe: "recipes/students"}
+_FOLDERS: dict[type[BaseModel], str] = {Recipe: "recipes", DistilRecipe: "recipes/students"}
 
 
 def load_recipe(name_or_path: str, kind: type[AnyRecipe], changes: Sequence[str] = ()) -> AnyRecipe:
