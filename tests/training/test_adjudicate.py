@@ -240,7 +240,7 @@ def test_adjudicated_sentences_settle_with_all_judgements_kept(folder: Path) -> 
     write_answers(sheet.with_suffix(".tsv"), ["s5", "s7"], {"s5": "I 1 -", "s7": "S1 1 so-called mayor"})
     outcome = adjudicate(folder, adjudicated=[folder / "adjudication"])
     assert outcome.faults == []
-    assert outcome.sheets == []
+    assert outcome.sheets == {}
     row = rows_of(folder / "settled.jsonl")["s7"]
     assert (row["rule"], row["sure"], row["adjudicated"], row["judges"]) == ("S1", 0, True, 2)
     assert row["text"][slice(*row["cue"])] == "so-called mayor"
@@ -249,8 +249,77 @@ def test_adjudicated_sentences_settle_with_all_judgements_kept(folder: Path) -> 
     # The further reader had seen the others, so agreement is measured without.
     assert "adjudication" not in (folder / "judgements.jsonl").read_text(encoding="utf-8")
     again = everything(folder)
-    adjudicate(folder, adjudicated=[folder / "adjudication"])
+    # What lies beside the sheets counts without being named.
+    assert adjudicate(folder).faults == []
     assert everything(folder) == again
+
+
+def test_answers_to_what_has_settled_meanwhile_are_passed_over_with_a_note(folder: Path) -> None:
+    answer(folder, "judge1", AGREED)
+    answer(folder, "judge2", OTHER)
+    (sheet,) = adjudicate(folder).sheets
+    write_answers(sheet.with_suffix(".tsv"), ["s5", "s7"], {"s5": "S1 1 council", "s7": "I 1 -"})
+    answer(folder, "judge2", OTHER | {"s5": "I 1 -"})
+    outcome = adjudicate(folder)
+    assert outcome.faults == []
+    (note,) = outcome.notes
+    assert "1 items" in note
+    assert note.endswith(": s5")
+    settled = rows_of(folder / "settled.jsonl")
+    assert (settled["s5"]["rule"], settled["s5"]["adjudicated"]) == ("I", False)
+    assert (settled["s7"]["rule"], settled["s7"]["adjudicated"]) == ("I", True)
+    # A reader who leaves such an item out has left nothing out, and an open one stays open.
+    write_answers(sheet.with_suffix(".tsv"), ["s7"], {"s7": "I 1 -"})
+    outcome = adjudicate(folder)
+    assert (outcome.faults, outcome.notes, outcome.sheets) == ([], [], {})
+    sheet.with_suffix(".tsv").unlink()
+    assert adjudicate(folder).sheets == {sheet: (1, 2)}
+
+
+def test_cues_count_in_the_whole_text_where_judges_saw_no_dateline(tmp_path: Path) -> None:
+    text = "TOLVANE, May 4 (HTA) -- Tolvane's glorious gunners stand ready."
+    row = {
+        "id": "s1",
+        "text": text,
+        "context": "Tolvane, May 4 (HTA) -- It rained.",
+        **dict.fromkeys(("source_id", "score", "inclusion_probability", "group", "round")),
+        "stratum": "natural",
+        "provenance": {"article": "hta:1"},
+    }
+    write_round(tmp_path, [row], deal(["s1"], 2, 1.0, 3, 0))
+    for judge in ("judge1", "judge2"):
+        assert "HTA" not in (tmp_path / judge / "batch00.txt").read_text(encoding="utf-8")
+        answer(tmp_path, judge, {"s1": "S1 1 Tolvane's glorious" if judge == "judge1" else "I 1 -"})
+    (sheet,) = adjudicate(tmp_path).sheets
+    assert "HTA" not in sheet.read_text(encoding="utf-8")
+    assert "cue: Tolvane's glorious\n" in sheet.read_text(encoding="utf-8")
+    write_answers(sheet.with_suffix(".tsv"), ["s1"], {"s1": "S1 1 glorious"})
+    assert adjudicate(tmp_path).faults == []
+    settled = rows_of(tmp_path / "settled.jsonl")["s1"]
+    assert (settled["text"], settled["context"]) == (text, row["context"])
+    assert text[slice(*settled["cue"])] == "glorious"
+    assert text[slice(*settled["judgements"][0]["cue"])] == "Tolvane's glorious"
+    # Nobody can cite what nobody saw.
+    write_answers(sheet.with_suffix(".tsv"), ["s1"], {"s1": "S1 1 HTA"})
+    assert any("letter by letter" in fault for fault in adjudicate(tmp_path).faults)
+
+
+def test_an_export_in_a_judges_folder_is_read(folder: Path) -> None:
+    answer(folder, "judge1", AGREED)
+    tasks = json.loads((folder / "judge2" / "labelstudio.json").read_text(encoding="utf-8"))
+    for task in tasks:
+        task["annotations"] = [
+            {
+                "completed_by": 7,
+                "result": [{"from_name": "rule", "type": "choices", "value": {"choices": ["I"]}}],
+            }
+        ]
+    (folder / "judge2" / "project-1.json").write_text(json.dumps(tasks), encoding="utf-8")
+    outcome = adjudicate(folder)
+    assert outcome.faults == []
+    assert outcome.tallies["all"].read_twice == 8
+    assert outcome.tallies["all"].agreed == 2
+    assert '"judge": "judge2"' in (folder / "judgements.jsonl").read_text(encoding="utf-8")
 
 
 def test_a_third_judge_makes_a_majority_and_the_sheet_stays(folder: Path, tmp_path: Path) -> None:
@@ -265,7 +334,7 @@ def test_a_third_judge_makes_a_majority_and_the_sheet_stays(folder: Path, tmp_pa
     row = rows_of(folder / "settled.jsonl")["s7"]
     assert (row["rule"], row["sure"], row["judges"], row["adjudicated"]) == ("S1", 0, 3, False)
     assert set(rows_of(folder / "disagreements.jsonl")) == {"s5", "s7"}
-    assert outcome.sheets == []
+    assert outcome.sheets == {}
     assert sheet.read_bytes() == before
     first = everything(folder)
     adjudicate(folder, paths[::-1])
@@ -289,8 +358,15 @@ def test_without_all_judgements_nothing_is_written_unless_partial(folder: Path) 
     (folder / "judge2" / "batch01.tsv").unlink()
     before = everything(folder)
     (fault,) = adjudicate(folder).faults
-    assert "too few of 3 items" in fault
+    ids = read_key(folder).sheets["judge2", 1]
+    assert fault.startswith(f"{folder}/judge2/batch01.txt: ")
+    assert fault.endswith(f"got none to 3: {', '.join(ids)}")
     assert everything(folder) == before
+    # Of judges by other names it cannot be told whose sheet it was.
+    (fault,) = adjudicate(folder, [(folder / "judge1").rename(folder / "ann"), folder / "judge2"]).faults
+    assert "too few of 3 items: " in fault
+    assert "(answers by judge: ann 8, judge2 5)" in fault
+    (folder / "ann").rename(folder / "judge1")
     outcome = adjudicate(folder, partial=True)
     waiting = set(read_key(folder).sheets["judge2", 1])
     assert outcome.tallies["all"].waiting == 3
@@ -359,7 +435,7 @@ def test_the_command_shows_a_table_and_what_comes_next(folder: Path, monkeypatch
     (total,) = [line for line in said.splitlines() if line.startswith("all")]
     assert total.split() == ["all", "8", "0", "8", "6", "2", "0", "1", "5", "75.0%"]
     assert f"framelens-eval agreement {folder / 'judgements.jsonl'}" in said
-    assert str(folder / "adjudication" / "batch00.txt") in said
+    assert f"{folder / 'adjudication' / 'batch00.txt'} (2 of its 2 items are open)" in said
 
 
 def test_the_command_lists_all_faults_and_writes_nothing(folder: Path, monkeypatch, capsys) -> None:
@@ -367,8 +443,11 @@ def test_the_command_lists_all_faults_and_writes_nothing(folder: Path, monkeypat
     answer(folder, "judge2", OTHER)
     assert call(monkeypatch, folder) == 2
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 4
-    assert "got 3 (listed above)" in said[-1]
+    sheets = {sheet for sheet, ids in read_key(folder).sheets.items() for name in ids if name in ("s2", "s4")}
+    lacking = [line for line in said if "without a fault to each" in line]
+    assert len(lacking) == sum(judge == "judge1" for judge, _ in sheets)
+    assert len(said) == 3 + len(lacking)
+    assert f"got {len(said) - 1} (listed above)" in said[-1]
     assert not (folder / "settled.jsonl").exists()
     assert call(monkeypatch, folder, "--partial") == 0
     assert {"s2", "s4"}.isdisjoint(rows_of(folder / "settled.jsonl"))

@@ -259,6 +259,8 @@ def test_a_held_out_outlet_that_no_source_has_is_refused(
         build(wrong, data_dir)
     assert f"{field} holds 'dune_dayly' out" in str(caught.value)
     assert "dune_daily, hill_times, marsh_mail, river_post" in str(caught.value)
+    # What one with sources of one's own is to do.
+    assert "dev_outlets = [] and test_outlets = [] (--recipe" in str(caught.value)
     both = data_recipe.model_copy(update={"dev_outlets": data_recipe.test_outlets})
     with pytest.raises(InputError, match="'marsh_mail' stands in dev_outlets and in test_outlets"):
         build(both, data_dir)
@@ -355,8 +357,63 @@ def test_missing_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"main\.jsonl\.gz is missing; the source 'main' names it"):
         build(recipe(path), tmp_path)
     write_lines(tmp_path / "main.jsonl.gz", [])
-    with pytest.raises(InputError, match="hold no judged sentence"):
+    with pytest.raises(InputError, match=r"main\.jsonl\.gz is empty; the source 'main' names it"):
         build(recipe(path), tmp_path)
+    write_lines(tmp_path / "aux.jsonl.gz", [{"text": TUG, "label": "a", "split": "train"}])
+    aux = source("aux", kind="benchmark", role="train", task="any", labels={"a": "a"}, on=True)
+    with pytest.raises(InputError, match="hold no judged sentence"):
+        build(recipe(declare(tmp_path, aux)), tmp_path)
+
+
+def test_files_lie_beside_the_declaration_or_else_in_the_data_folder(tmp_path: Path) -> None:
+    own, data = tmp_path / "own", tmp_path / "data"
+    own.mkdir()
+    path = declare(own, source("main"), source("other"), source("seed", kind="seed", files=[]))
+    write_lines(own / "main.jsonl.gz", [judged("a", TUG, "hill:1")])
+    write_lines(own / "other.jsonl.gz", [judged("b", PIER, "hill:2")])
+    chosen = recipe(path, exclude=("seed",))
+    # All beside it: no folder of data is needed.
+    assert build(chosen).splits.train["id"] == ["a", "b"]
+    (own / "other.jsonl.gz").unlink()
+    with pytest.raises(
+        InputError, match=r"where is other\.jsonl\.gz of the source 'other'; it is not in .*own"
+    ):
+        build(chosen)
+    write_lines(data / "other.jsonl.gz", [judged("c", PIER, "hill:2")])
+    assert build(chosen, data).splits.train["id"] == ["a", "c"]
+    # Of two files of the same name the one beside the declaration is meant.
+    write_lines(data / "main.jsonl.gz", [judged("d", ORCHARD, "hill:1")])
+    assert build(chosen, data).splits.train["id"] == ["a", "c"]
+    (data / "other.jsonl.gz").unlink()
+    with pytest.raises(
+        InputError, match=r"own/other\.jsonl\.gz or .*data/other\.jsonl\.gz is missing; the source"
+    ):
+        build(chosen, data)
+
+
+def test_what_a_split_lacks_and_columns_that_are_not_read_are_said(tmp_path: Path) -> None:
+    hedged = {"rule": "H1", "label": "hedged_claim", "mood": "sad"}
+    rows = [judged("a", TUG, "hill:1", notes="n"), judged("b", PIER, "marsh:1", "marsh_mail", **hedged)]
+    write_lines(tmp_path / "one.jsonl.gz", rows[:1])
+    write_lines(tmp_path / "two.jsonl.gz", rows[1:])
+    path = declare(tmp_path, source("main", files=["one.jsonl.gz", "two.jsonl.gz"]))
+    said: list[str] = []
+    build(recipe(path, test_outlets=("marsh_mail",)), say=said.append)
+    assert [line for line in said if "columns" in line] == ["main: columns not used: mood, notes"]
+    warned = [line.partition(";")[0] for line in said if line.startswith("warning")]
+    assert warned == [
+        "warning: train has no sentence of state_media_framing, hedged_claim",
+        "warning: dev has no sentence of state_media_framing, independent_reporting, hedged_claim",
+        "warning: test has no sentence of state_media_framing, independent_reporting",
+    ]
+
+
+def test_a_whole_data_set_is_built_without_a_warning(data_dir: Path, data_recipe: DataRecipe) -> None:
+    said: list[str] = []
+    made = build(data_recipe, data_dir, say=said.append)
+    complete = all(len({*part["label"]} - {None}) == 3 for _, part in made.splits.items())
+    assert complete
+    assert not any(line.startswith("warning") for line in said)
 
 
 SEED = {"context": "", "country": "Norway", "topic": "sea", "kind": "pair"}

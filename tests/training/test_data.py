@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from framelens_training.data import (
 )
 from framelens_training.leakage import fingerprints
 from framelens_training.recipe import DataRecipe
+from framelens_training.rows import LABEL_OF, read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,15 +66,23 @@ def test_the_folder_is_read_whole_and_unchanged(data_dir: Path, rows: list[dict[
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"label": "neutral"}, "rule 'S1' and label 'neutral'"),
-        ({"label": "hedged_claim"}, "rule 'S1' and label 'hedged_claim'"),
-        ({"label": None}, "rule 'S1' and label None"),
-        ({"rule": "S3"}, "rule 'S3' and label 'state_media_framing'"),
-        ({"rule": "X"}, "rule 'X' and label 'state_media_framing'"),
+        (
+            {"label": "neutral"},
+            "rule 'S1' and label 'neutral', which do not go together; allowed labels are "
+            "state_media_framing, independent_reporting, hedged_claim, and null with rule X",
+        ),
+        ({"label": "hedged_claim"}, "rule 'S1' and label 'hedged_claim', which do not go together"),
+        ({"label": None}, "go together; the label of S1 is state_media_framing"),
+        ({"rule": "S3"}, "which do not go together; allowed rules are S1, S2, H1, H2, I, X"),
+        (
+            {"rule": "X"},
+            "rule 'X' and label 'state_media_framing', which do not go together; the label of X is null",
+        ),
         ({"rule": None}, "rule: Input should be a valid string (got None)"),
         ({"sure": 2}, "sure: Input should be 0 or 1 (got 2)"),
         ({"judges": 0}, "judges: Input should be greater than or equal to 1 (got 0)"),
-        ({"cue": "the enemy"}, "cue: Input should be a valid tuple (got 'the enemy')"),
+        ({"cue": "the enemy"}, "cue: expected [start, end] in characters (got 'the enemy')"),
+        ({"cue": [4]}, "cue: expected [start, end] in characters"),
         ({"judgements": [{"judge": "a", "rule": "S4"}]}, "judgements: 0: rule: Input should be 'S1'"),
         ({"cue": [0, 4000]}, "cue [0, 4000] outside"),
         ({"cue": [-1, 4]}, "cue [-1, 4] outside"),
@@ -108,6 +118,32 @@ def test_a_fault_does_not_quote_the_sentence(
         load_annotated(make_data(tmp_path, rows))
     assert "label: Field required" in str(caught.value)
     assert "Nobody" not in str(caught.value)
+
+
+def test_broken_rows_are_told_together_with_their_lines_and_number(
+    rows: list[dict[str, Any]], make_data: Any, tmp_path: Path
+) -> None:
+    judged = [row for row in rows if row["rule"] != "X"]
+    for row in judged[1:13]:
+        row["rule"] = "S9"
+    with pytest.raises(InputError) as caught:
+        load_annotated(make_data(tmp_path, rows))
+    message = str(caught.value)
+    assert "sentences.jsonl.gz has 12 broken rows, the first 10: line 2: " in message
+    assert re.findall(r"line (\d+): sentence", message) == [str(number) for number in range(2, 12)]
+    assert message.count("rule 'S9'") == 10
+    assert "\n" not in message
+    for row in judged[3:13]:
+        row["rule"] = next(rule for rule, label in LABEL_OF.items() if label == row["label"])
+        row["cue"] = None
+    with pytest.raises(InputError, match="has 2 broken rows:"):
+        load_annotated(make_data(tmp_path, rows))
+
+
+def test_blank_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('\n{"a": 1}\n  \n\n{"a": 2}\n\n', encoding="utf-8")
+    assert list(read_objects(path)) == [(2, {"a": 1}), (5, {"a": 2})]
 
 
 @pytest.mark.parametrize("said", ["S1", ["anna", "S1", 0], {"judge": "anna", "rule": "S1", "cue": [0, 3]}])

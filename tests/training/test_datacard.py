@@ -86,10 +86,21 @@ def test_the_card_names_licences_settings_and_what_was_not_checked(made: Build) 
     known = {"sealed": {"fingerprints": 175_238, "sha256": "0"}}
     bound["leakage"] = made.record["leakage"] | {"evaluation_sets": known}
     card = data_card(made.splits, bound)
-    assert "**Weights fitted on this data set may not ship**, by the terms of babe." in card
+    assert card.startswith(
+        "**Weights fitted on this data set may not ship**, by the terms of babe.\n\n# Data set of"
+    )
     assert "dev and test of this data set; sealed (175,238 fingerprints)." in card
     assert "| train | in test | 1,234 |" in card
     assert "3 pairs of duplicates were judged differently; 1 of them" in card
+
+
+def test_sources_without_a_description_leave_no_gap(made: Build) -> None:
+    assert "articles. Written by" in data_card(
+        made.splits, made.record | {"sources": {**made.record["sources"], "description": ""}}
+    )
+    assert f"articles. {made.record['sources']['description']}. Written by" in data_card(
+        made.splits, made.record
+    )
 
 
 def test_a_bar_in_a_name_breaks_no_table(made: Build) -> None:

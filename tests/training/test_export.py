@@ -45,6 +45,18 @@ def texts(rows: list[dict[str, Any]]) -> list[str]:
     return [row["text"] for row in rows]
 
 
+def test_few_held_out_sentences_are_filled_up_from_training_without_labels(few_sentences) -> None:
+    def rows(prefix: str, n: int) -> list[dict[str, Any]]:
+        return [{"text": f"{prefix}{i}", "label": None if i == 1 else "hedged_claim"} for i in range(n)]
+
+    splits = {"dev": rows("d", 3), "test": rows("t", 4), "train": rows("r", 9)}
+    taken = parity.parity_rows(splits)
+    assert [row["text"] for row in taken] == ["d0", "d2", "t0", "t2", "t3", "r0", "r2", "r3", "r4", "r5"]
+    assert [row["label"] for row in taken] == ["hedged_claim"] * 5 + [None] * 5
+    with pytest.raises(InputError, match=r"at least 10 labelled sentences, .* got 9"):
+        parity.parity_rows(splits | {"train": rows("r", 5)})
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -170,9 +182,12 @@ def test_parity_is_measured_beside_the_fitted_weights(tiny_run) -> None:
     assert written["model_digest"] == find_bundle(tiny_run.bundle).digest
 
 
-def test_an_export_that_fails_the_gate_leaves_the_old_bundle(own_run) -> None:
+def test_an_export_that_fails_the_gate_leaves_the_old_bundle(
+    own_run, few_sentences, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = contents(own_run.bundle)
-    with pytest.raises(InputError, match="at least 2000 sentences"):
+    monkeypatch.setattr(parity, "MIN_AGREEMENT", 1.1)
+    with pytest.raises(InputError, match="agrees with the fitted model"):
         export(own_run.folder, own_run.bundle)
     assert contents(own_run.bundle) == before
 
@@ -196,7 +211,7 @@ def test_an_export_replaces_nothing_but_a_model(own_run, few_sentences, tmp_path
 
 
 def test_a_bundle_that_is_too_large_is_refused(
-    own_run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    own_run, few_sentences, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(export_module, "MAX_BYTES", 50_000)
     with pytest.raises(InputError, match=r"weighs 0\.\d MB"):
@@ -223,7 +238,10 @@ def test_the_gate_lets_a_default_path_at_its_bounds_pass() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"n_sentences": MIN_SENTENCES - 1}, "needs at least 2000 sentences, got 1999"),
+        (
+            {"n_sentences": MIN_SENTENCES - 1},
+            f"needs at least {MIN_SENTENCES} sentences, got {MIN_SENTENCES - 1}",
+        ),
         ({"agreement": MIN_AGREEMENT - 0.0004}, "on 99.86% of labels; at least 99.9% is required"),
         ({"batch_dependence": 2e-4}, "moves by 2.0e-04 with its batch-mates; at most 1e-04"),
         ({"agreement": float("nan")}, "agrees with the fitted model on nan%"),

@@ -22,6 +22,7 @@ from framelens_training.adjudicate import adjudicate
 from framelens_training.choose import Known, SampleOptions, choose
 from framelens_training.leakage import fingerprints
 from framelens_training.pool import Pool
+from framelens_training.references import articles_of_test, refer, write_references
 from framelens_training.sample import read_known, sample
 from framelens_training.sheets import read_key
 
@@ -253,9 +254,46 @@ def test_known_are_tables_fingerprints_and_the_data_folder(tmp_path: Path) -> No
         return {choice.sentence.text for choice in chosen}
 
     assert left() == set(texts)
+    # Of a folder that was built the three sets are read, and neither what was dropped nor an empty one.
+    built = tmp_path / "built"
+    built.mkdir()
+    write(built / "dev.jsonl", [{"text": texts[0]}])
+    write(built / "test.jsonl", [{"text": texts[1]}])
+    write(built / "train.jsonl", [])
+    write(built / "dropped.jsonl", [{"id": "a1", "split": "train", "why": "in dev", "other": None}])
+    (built / "data.json").write_text("{}")
+    assert left(str(built)) == set(texts[2:])
     assert left(table, str(tmp_path / "closed.txt.gz")) == set(texts[2:])
     assert left(data_dir=data) == {texts[0], texts[1], texts[5]}
     assert left(data_dir=data, again=True) == {texts[0], texts[1], texts[2], texts[5]}
+
+
+def test_what_the_package_has_judged_is_left_out_unless_again(tmp_path: Path) -> None:
+    texts = invented(8)
+    shipped = tmp_path / "shipped"
+    origin = {"repo": "hill/times", "commit": "a" * 40, "path": "may.txt", "rule": "I", "sure": 1}
+    judged = [
+        {"id": f"h{at}", "text": texts[at], "context": "", "label": "independent_reporting", "cue": None}
+        | origin
+        | {"article": f"other:{at}"}
+        for at in range(2)
+    ]
+    write_references(shipped / "references.jsonl.gz", refer(judged[:1]))
+    write_references(shipped / "test.jsonl.gz", refer([judged[1] | {"article": "a:1"}]))
+    rows = sentence_rows(texts)
+    # The same words with other marks are the same sentence.
+    rows[0]["text"] = texts[0].upper().replace(" ", ", ", 1)
+    path = write(tmp_path / "p.jsonl", rows)
+
+    def left(**more: Any) -> list[str]:
+        chosen = choose([path], random_options(9, per_article=9), QUIET, read_known([], **more)).chosen
+        return sorted(choice.sentence.source_id or "" for choice in chosen)
+
+    everything = [f"pool-{at}" for at in range(8)]
+    assert left(shipped=shipped) == ["pool-2", "pool-3"]
+    assert left(shipped=shipped, again=True) == everything
+    assert left() == everything
+    assert read_known([]).articles == articles_of_test()
 
 
 # ---------------------------------------------------------------- the round

@@ -157,7 +157,7 @@ def test_judges_see_nothing_but_ids_texts_and_contexts(
             assert secret not in content, path
     # And the key has all of it.
     assert [{**row, "sheets": None} for row in read_key(folder).rows.values()] == [
-        {**row, "sheets": None} for row in rows
+        {**row, "sheets": None, "shown_from": 0} for row in rows
     ]
 
 
@@ -206,3 +206,32 @@ def test_instructions_hold_the_rules_and_not_what_is_for_readers_of_labels() -> 
     ]
     for rule in ("S1", "S2", "H1", "H2", "X"):
         assert rule in text
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("TOLVANE, May 4 (HTA) -- A choir sang.", "A choir sang."),
+        ("New Tolvane, Aug. 14, 2031 (Hill News Agency) --A choir sang.", "A choir sang."),
+        ("TOLVANE, Lorvia, 4 May (HTA) – “A choir sang.”", "“A choir sang.”"),
+        ("PORT MARLOW (Wires) - A choir sang.", "A choir sang."),
+        ("(HTA) -- A choir sang.", "A choir sang."),
+        ("The Harbour Board (HB) - which pays - met on May 4.", None),
+        ("The choir of Tolvane sang on May 4 (HTA) -- twice.", None),
+        ("TOLVANE (a port) - a poem.", None),
+        ("TOLVANE, May 4 (HTA) --", None),
+        ("A choir sang. TOLVANE, May 4 (HTA) -- It rained.", None),
+    ],
+)
+def test_judges_see_no_dateline_and_all_else(tmp_path: Path, text: str, seen: str | None) -> None:
+    row = dict.fromkeys(("source_id", "stratum", "score", "inclusion_probability", "round"))
+    row |= {"id": "s1", "text": text, "context": f"It rained. {text}", "provenance": {}}
+    write_round(tmp_path, [row], {"judge1": [("s1",)]})
+    (item,) = map(json.loads, (tmp_path / "items.jsonl").read_text(encoding="utf-8").splitlines())
+    assert item["text"] == (seen or text)
+    assert f"SENTENCE: {seen or text}\n" in (tmp_path / "judge1" / "batch00.txt").read_text(encoding="utf-8")
+    if seen is not None:
+        assert item["context"] == f"It rained. {seen}"
+    kept = read_key(tmp_path).rows["s1"]
+    assert (kept["text"], kept["context"]) == (text, row["context"])
+    assert kept["text"][kept["shown_from"] :] == item["text"]

@@ -110,6 +110,7 @@ def test_sources_are_switched_on_and_off_by_name(tmp_path: Path) -> None:
         (GOOD + 'task = "bias"\n', "source judged: only a benchmark has a task"),
         (GOOD.replace("judged", "My Set"), "name: String should match pattern"),
         (GOOD.replace('files = ["annotated/sentences.jsonl.gz"]', ""), "names its files"),
+        (GOOD.replace(".jsonl.gz", ".csv"), "source judged: sources are .jsonl or .jsonl.gz"),
         (GOOD + GOOD, "2 sources are named 'judged'"),
         (GOOD + MORE.replace('task = "bias"', ""), "source bias: a benchmark has a task, labels"),
         (MORE.replace('role = "train"', ""), "source bias: a benchmark has a task, labels"),

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from framelens.errors import InputError
 from framelens.writers import replacing
-from framelens_training.judgements import ANSWERS, read_readings
+from framelens_training.judgements import ANSWERS, answer_files, read_readings, some_of
 from framelens_training.labelstudio import NOTHING
 from framelens_training.pool import digest
 from framelens_training.rows import LABEL_OF, OUT_OF_SCOPE_RULE, RULES
-from framelens_training.sheets import batch_name, one_sheet, read_key, sheet_ids, write_rows
+from framelens_training.sheets import batch_name, one_sheet, read_key, sheet_ids, shown, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,16 +77,19 @@ class Outcome:
     Attributes:
         tallies: by stratum, and ``all``.
         faults: of the judgements; see `framelens_training.judgements.Readings`.
-        sheets: those with sentences that are still to be adjudicated.
+        sheets: those with sentences that are still to be adjudicated, with how many these are, and how many
+            the sheet has.
         settled: the file of the settled sentences.
         judgements: the file for ``framelens-eval agreement``.
+        notes: what was passed over and is no fault.
     """
 
     tallies: dict[str, Tally]
     faults: list[str]
-    sheets: list[Path]
+    sheets: dict[Path, tuple[int, int]]
     settled: Path
     judgements: Path
+    notes: list[str] = field(default_factory=list)
 
 
 def label_of(rule: str) -> str | None:
@@ -142,7 +145,8 @@ def adjudicate(
         judgements: see `framelens_training.judgements.read_readings`; by default the judges' own folders in
             the round's, as far as they hold answers.
         out: file of the settled sentences; by default ``settled.jsonl`` in the round's folder.
-        adjudicated: answers to the adjudication's sheets, files or folders.
+        adjudicated: answers to the adjudication's sheets, files or folders; by default what lies in the
+            round's ``adjudication`` folder.
         partial: go on where judgements are faulty or missing, with the sentences that have all of theirs.
 
     Returns:
@@ -153,34 +157,30 @@ def adjudicate(
     """
     key = read_key(folder)
     out = out or folder / "settled.jsonl"
-    texts = {name: row["text"] for name, row in key.rows.items()}
+    texts = {name: shown(row)["text"] for name, row in key.rows.items()}
     readings = read_readings(judgements or _own_answers(folder, key), texts, list(key.sheets.values()))
     said: dict[str, list[Judgement]] = defaultdict(list)
-    for judgement in readings.judgements:
+    for judgement in _in_whole_texts(readings.judgements, key):
         said[judgement.item].append(judgement)
     # Settled in one order, whatever the order of the files was.
     said = {name: sorted(said[name], key=lambda one: one.judge) for name in key.rows if name in said}
     complete = [
         name for name, row in key.rows.items() if len(said.get(name, ())) >= max(1, len(row["sheets"]))
     ]
-    decided, faults = _adjudications(adjudicated, texts, said, folder)
-    faults = readings.faults + faults
-    if incomplete := len(key.rows) - len(complete):
-        faults.append(
-            f"{folder}: expected every judgement that was asked for, got too few of {incomplete:,} items"
-        )
+    decided, faults, notes = _adjudications(adjudicated, texts, said, key, folder)
+    faults = readings.faults + faults + _missing(folder, key, said, set(key.rows).difference(complete))
     if faults and not partial:
-        return Outcome({}, faults, [], out, folder / JUDGEMENTS)
+        return Outcome({}, faults, {}, out, folder / JUDGEMENTS, notes)
     verdicts = {name: settle(said[name], decided.get(name)) for name in complete}
     _write(key, said, verdicts, decided, folder, out)
     open_names = [name for name, verdict in verdicts.items() if verdict is None]
     sheets = _write_sheets(folder, key, said, open_names)
-    return Outcome(_tallies(key, said, verdicts), faults, sheets, out, folder / JUDGEMENTS)
+    return Outcome(_tallies(key, said, verdicts), faults, sheets, out, folder / JUDGEMENTS, notes)
 
 
 def _own_answers(folder: Path, key: Key) -> list[Path]:
     judges = dict.fromkeys(judge for judge, _ in key.sheets)
-    found = [folder / judge for judge in judges if any((folder / judge).glob(f"*{ANSWERS}"))]
+    found = [folder / judge for judge in judges if answer_files(folder / judge)]
     if not found:
         raise InputError(
             f"{folder}: expected answers such as {next(iter(judges))}/{batch_name(0)}{ANSWERS}, got none; "
@@ -189,14 +189,65 @@ def _own_answers(folder: Path, key: Key) -> list[Path]:
     return found
 
 
+def _in_whole_texts(judgements: Iterable[Judgement], key: Key) -> list[Judgement]:
+    """Judgements with cues that count from where the text begins, and not what judges saw of it."""
+    moved = []
+    for one in judgements:
+        by = key.rows[one.item]["shown_from"]
+        moved.append(replace(one, cue=one.cue and (one.cue[0] + by, one.cue[1] + by)))
+    return moved
+
+
+def _missing(folder: Path, key: Key, said: Mapping[str, Sequence[Judgement]], waiting: set[str]) -> list[str]:
+    """What is missing, sheet by sheet; together where judges are not called as their sheets' folders are."""
+    if not waiting:
+        return []
+    judges = {judge for judge, _ in key.sheets}
+    readers = {name: {one.judge.split(":")[0] for one in said.get(name, ())} for name in waiting}
+    lacks = {
+        f"{judge}/{batch_name(number)}.txt": [
+            name for name in ids if name in waiting and judge not in readers[name]
+        ]
+        for (judge, number), ids in key.sheets.items()
+    }
+    if all(names <= judges for names in readers.values()):
+        return [
+            f"{folder / sheet}: expected an answer without a fault to each of its items, got none to "
+            f"{len(ids):,}: {some_of(ids)}"
+            for sheet, ids in lacks.items()
+            if ids
+        ]
+    some = some_of([name for name in key.rows if name in waiting])
+    given = Counter(one.judge for read in said.values() for one in read)
+    told = ", ".join(f"{judge} {n:,}" for judge, n in sorted(given.items()))
+    return [
+        f"{folder}: expected every judgement that was asked for, got too few of {len(waiting):,} items: "
+        f"{some} (answers by judge: {told})"
+    ]
+
+
 def _adjudications(
-    paths: Sequence[Path], texts: Mapping[str, str], said: Mapping[str, Sequence[Judgement]], folder: Path
-) -> tuple[dict[str, Judgement], list[str]]:
-    """What a further reader said, by item, and the faults in it."""
-    readings = read_readings(paths, texts, list(_sheets(folder).values()))
+    paths: Sequence[Path],
+    texts: Mapping[str, str],
+    said: Mapping[str, Sequence[Judgement]],
+    key: Key,
+    folder: Path,
+) -> tuple[dict[str, Judgement], list[str], list[str]]:
+    """What a further reader said, by item, the faults in it, and notes on what is out of date."""
+    if not paths and answer_files(folder / SHEETS):
+        paths = [folder / SHEETS]
+    sheets = list(_sheets(folder).values())
+    differ = {name for name, read in said.items() if len({label_of(one.rule) for one in read}) > 1}
+    # Judges may have mended their answers since the sheets were written.
+    settled = {name for ids in sheets for name in ids}.difference(differ)
+    needless = settled.union(name for name in differ if settle(said[name]) is not None)
+    readings = read_readings(paths, texts, sheets, needless)
     decided: dict[str, Judgement] = {}
-    for one in readings.judgements:
-        if len({label_of(other.rule) for other in said.get(one.item, ())}) < 2:
+    obsolete: list[str] = []
+    for one in _in_whole_texts(readings.judgements, key):
+        if one.item in settled:
+            obsolete.append(one.item)
+        elif one.item not in differ:
             readings.faults.append(f"{one.where}: expected an item on which judges differ, got {one.item}")
         elif one.item in decided:
             readings.faults.append(
@@ -204,7 +255,13 @@ def _adjudications(
             )
         else:
             decided[one.item] = one
-    return decided, readings.faults
+    notes = []
+    if obsolete := list(dict.fromkeys(obsolete)):
+        notes.append(
+            f"{folder / SHEETS}: passed over answers to {len(obsolete):,} items on which judges no longer "
+            f"differ: {some_of(obsolete)}"
+        )
+    return decided, readings.faults, notes
 
 
 def _write(
@@ -284,11 +341,11 @@ def _sheets(folder: Path) -> dict[int, list[str]]:
 
 def _write_sheets(
     folder: Path, key: Key, said: Mapping[str, Sequence[Judgement]], open_names: Sequence[str]
-) -> list[Path]:
+) -> dict[Path, tuple[int, int]]:
     """Put disagreements that are on no sheet yet on new ones.
 
     Returns:
-        The sheets with open disagreements.
+        The sheets with open disagreements: how many of how many.
     """
     sheets = _sheets(folder)
     listed = {name for ids in sheets.values() for name in ids}
@@ -299,7 +356,8 @@ def _write_sheets(
         blocks = [_disputed(key.rows[name], said[name]) for name in sheets[number]]
         with replacing(_sheet(folder, number)) as stream:
             stream.write("\n".join(blocks).encode())
-    return [_sheet(folder, number) for number, ids in sheets.items() if not set(open_names).isdisjoint(ids)]
+    left = {number: len(set(open_names).intersection(ids)) for number, ids in sheets.items()}
+    return {_sheet(folder, number): (n, len(sheets[number])) for number, n in left.items() if n}
 
 
 def _sheet(folder: Path, number: int) -> Path:
@@ -313,7 +371,7 @@ def _disputed(row: Mapping[str, Any], said: Iterable[Judgement]) -> str:
     for one in said:
         cue = NOTHING if one.cue is None else row["text"][slice(*one.cue)]
         lines.append(f"reading: {one.rule}, {'sure' if one.sure else 'unsure'}, cue: {cue}\n")
-    return one_sheet([row]) + "".join(sorted(lines, key=lambda line: digest(row["id"] + line)))
+    return one_sheet([shown(row)]) + "".join(sorted(lines, key=lambda line: digest(row["id"] + line)))
 
 
 # ---------------------------------------------------------------- counts

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from framelens.errors import InputError
+from framelens.labels import LABELS
 from framelens.sentences import NewsSplitter
 from framelens_training.data import (
     SPLITS,
@@ -43,7 +44,7 @@ from framelens_training.leakage import (
 )
 from framelens_training.references import articles_of_test
 from framelens_training.seed import same_contrast_set
-from framelens_training.sources import load_sources
+from framelens_training.sources import folder_of, load_sources
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -90,10 +91,11 @@ def build(
 
     Args:
         recipe: which sources, and which outlets and shares are held out.
-        data_dir: folder of data, else ``$FRAMELENS_DATA``; not needed where no source lies in one. Its
-            evaluation sets are kept out also where no source does.
+        data_dir: folder of data, else ``$FRAMELENS_DATA``; not needed where every file is shipped or lies
+            beside the declaration of sources. Its evaluation sets are kept out also where no source lies
+            in it.
         fetching: how the text behind references is had; from the cache alone unless told otherwise.
-        say: is told what is being done, a line at a time.
+        say: is told what is being done, a line at a time, and which split lacks a label.
 
     Raises:
         InputError: no data, a broken declaration or file, a source whose terms keep weights from shipping
@@ -103,8 +105,10 @@ def build(
     declared = load_sources(recipe.sources)
     sources = declared.chosen(recipe.include, recipe.exclude)
     _check_terms(sources, recipe)
-    folder = data_folder(data_dir, sources)
-    found = gather(sources, folder, fetching or Fetching(allowed=False, cache=default_cache()), say)
+    beside = folder_of(recipe.sources)
+    folder = data_folder(data_dir, sources, beside)
+    fetching = fetching or Fetching(allowed=False, cache=default_cache())
+    found = gather(sources, folder, fetching, say, beside)
     if not found.rows:
         raise InputError(f"the sources of {recipe.sources} hold no judged sentence")
     _check_outlets(recipe, found.outlets)
@@ -122,6 +126,7 @@ def build(
         say("clearing auxiliary sentences …")
     auxiliary, gone = _clean_auxiliary(found.auxiliary, parts, closed, recipe)
     splits = as_splits(parts, (*dealt.removed, *removed, *gone))
+    _warn_of_gaps(splits, say)
     record = {
         "framelens": version("framelens"),
         "sources": {"name": recipe.sources, "description": declared.description, "read": found.sources},
@@ -161,10 +166,20 @@ def _check_outlets(recipe: DataRecipe, known: Collection[str]) -> None:
             raise InputError(
                 f"{field} holds {unknown[0]!r} out, and the sources of {recipe.sources} have no such outlet; "
                 f"they have {', '.join(sorted(known)) or 'none'}; give the recipe that goes with them, or "
-                "change its [data]"
+                "for sources of your own one whose [data] has dev_outlets = [] and test_outlets = [] "
+                "(--recipe; start from recipes/quickstart.toml)"
             )
     if both := {*recipe.dev_outlets} & {*recipe.test_outlets}:
         raise InputError(f"{min(both)!r} stands in dev_outlets and in test_outlets; leave it in one")
+
+
+def _warn_of_gaps(splits: Splits, say: Say) -> None:
+    for name, counted in splits.counts().items():
+        if missing := [label for label in LABELS if label not in counted]:
+            say(
+                f"warning: {name} has no sentence of {', '.join(missing)}; add sentences, or change the "
+                "fractions or the split_seed of the recipe's [data]"
+            )
 
 
 def _without_duplicates(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from framelens.arrays import FloatArray, IntArray
     from framelens.progress import Reporter
+    from framelens_training.locate import Trace
     from framelens_training.pool import Sentence, Survey, Unit
 
 __all__ = ["Choice", "Choices", "Known", "SampleOptions", "choose"]
@@ -118,11 +119,15 @@ class Known:
 
     Attributes:
         fingerprints: see `framelens_training.leakage`.
+        traces: of sentences whose text is not at hand, see `framelens_training.locate`.
+        articles: of which nothing is to be chosen.
         texts: of the sentences whose text is known; what is chosen for diversity is far from them too.
     """
 
     fingerprints: set[str] = field(default_factory=set)
     texts: tuple[str, ...] = ()
+    traces: frozenset[Trace] = frozenset()
+    articles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +200,15 @@ def choose(
         find_bundle(name)
     if counts[DIVERSE]:
         require("sklearn", "train")
-    pool = Pool(names, unit=options.unit, by=options.by, words=options.words, known=known.fingerprints)
+    pool = Pool(
+        names,
+        unit=options.unit,
+        by=options.by,
+        words=options.words,
+        known=known.fingerprints,
+        traces=known.traces,
+        closed=known.articles,
+    )
     reporter.begin("reading the pool")
     survey = pool.survey(reporter.read)
     lots = _draw(survey, counts[NATURAL], options)

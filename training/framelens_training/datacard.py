@@ -44,6 +44,7 @@ def data_card(splits: Splits, record: Mapping[str, Any]) -> str:
     rows = [row | {"split": name} for name, part in splits.items() for row in _without_text(part)]
     return "\n".join(
         [
+            *_terms(record),
             f"# Data set of `{record['sources']['name']}`",
             "",
             *_head(rows, record),
@@ -102,20 +103,26 @@ def _without_text(part: Any) -> Any:
     return part.remove_columns(["text", "context"])
 
 
-def _head(rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> Iterable[str]:
-    settings, near, leakage = record["settings"], record["near_duplicates"], record["leakage"]
-    yield (
-        f"{len(rows):,} judged sentences from {len({row['article'] for row in rows}):,} articles. "
-        f"{record['sources']['description']}. Written by `framelens-train data` of framelens "
-        f"{record['framelens']}; `data.json` holds all settings and digests."
-    )
-    yield ""
+def _terms(record: Mapping[str, Any]) -> Iterable[str]:
+    """What must be read before anything else; nothing where every source lets weights ship."""
     if record["restricted"]:
         yield (
             f"**Weights fitted on this data set may not ship**, by the terms of "
             f"{', '.join(record['restricted'])}."
         )
         yield ""
+
+
+def _head(rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> Iterable[str]:
+    about = record["sources"]["description"].rstrip(".")
+    described = f"{about}. " if about else ""
+    settings, near, leakage = record["settings"], record["near_duplicates"], record["leakage"]
+    yield (
+        f"{len(rows):,} judged sentences from {len({row['article'] for row in rows}):,} articles. "
+        f"{described}Written by `framelens-train data` of framelens "
+        f"{record['framelens']}; `data.json` holds all settings and digests."
+    )
+    yield ""
     yield (
         "- **Splits** by article, with a hash of its name (seed "
         f"{settings['split_seed']}): {settings['dev_fraction']:.0%} of the articles to dev, "

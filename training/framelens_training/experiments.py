@@ -150,8 +150,8 @@ def _measured(
     }
     whole = np.ones(len(dev), dtype=bool)
     train = sum(row["label"] is not None for _, row in _lines(run / "splits" / "train.jsonl"))
-    history = [row for _, row in _lines(run / "metrics.jsonl")]
-    seconds = sum(row.get("train_runtime", 0.0) for row in history)
+    times = run / "time.json"
+    seconds = _read(times)["seconds"] if times.is_file() else 0.0
     return Experiment(
         name=run.name,
         changes=changes,

@@ -23,7 +23,7 @@ from framelens_training.calibrate import calibrate, forward
 from framelens_training.distil import read_ranges
 from framelens_training.files import write_json
 from framelens_training.graph import weightless_graph
-from framelens_training.parity import INT8_PATHS, PATHS, gate, measure_parity
+from framelens_training.parity import INT8_PATHS, PATHS, gate, measure_parity, parity_rows
 from framelens_training.quantize import prepare, quantised_weights, set_ranges
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
         raise InputError(f"{run_dir} holds no finished run: model/model.safetensors is missing")
     if out.exists() and not (out / "config.json").is_file() and (out.is_file() or any(out.iterdir())):
         raise InputError(f"{out} is no model, so it is not replaced; choose another folder")
-    splits = {name: _read_split(run_dir, name) for name in ("dev", "test")}
+    splits = {name: _read_split(run_dir, name) for name in ("dev", "test", "train")}
+    rows = parity_rows(splits)
     ranges = read_ranges(run_dir)
     model = FramingForSequenceClassification.from_pretrained(run_dir / "model", dtype=torch.float32).eval()
     if ranges is not None:
@@ -80,7 +81,6 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
     calibration = calibrate(model, encoder, splits["dev"])
     model.config.calibration_temperature = calibration.temperature
     model.config.evidence_threshold = calibration.evidence_threshold
-    rows = [row for name in ("dev", "test") for row in splits[name] if row["label"]]
     with TemporaryDirectory() as scratch:
         bundle = Path(scratch) / "bundle"
         _write(model, run_dir, bundle, ranges)

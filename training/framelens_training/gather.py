@@ -81,19 +81,38 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def data_folder(given: Path | None, sources: Sequence[Source]) -> Path | None:
+def data_folder(given: Path | None, sources: Sequence[Source], beside: Path | None = None) -> Path | None:
     """The folder of data, and None where no source needs one and none is named.
+
+    Args:
+        given: the folder, else ``$FRAMELENS_DATA``.
+        sources: that are on.
+        beside: folder of the declaration, where it is one's own; what lies in it needs no other.
 
     Raises:
         InputError: a source needs one and none is named, or it does not exist.
     """
-    needed = any(not name.startswith(_SHIPPED) for source in sources for name in source.files)
-    if needed or given is not None or os.environ.get("FRAMELENS_DATA"):
+    if given is not None or os.environ.get("FRAMELENS_DATA"):
         return find_data_dir(given)
+    for source in sources:
+        for name in source.files:
+            if name.startswith(_SHIPPED) or (beside is not None and (beside / name).is_file()):
+                continue
+            sought = "" if beside is None else f"; it is not in {beside}, beside the declaration"
+            raise InputError(
+                f"where is {name} of the source {source.name!r}{sought}? Give --data-dir or set "
+                "FRAMELENS_DATA to the folder that holds it"
+            )
     return None
 
 
-def gather(sources: Sequence[Source], folder: Path | None, fetching: Fetching, say: Say) -> Gathered:
+def gather(
+    sources: Sequence[Source],
+    folder: Path | None,
+    fetching: Fetching,
+    say: Say,
+    beside: Path | None = None,
+) -> Gathered:
     """Read sources in their order.
 
     Args:
@@ -101,19 +120,21 @@ def gather(sources: Sequence[Source], folder: Path | None, fetching: Fetching, s
         folder: of data, where a source needs one.
         fetching: how the text behind references is had.
         say: is told what is read.
+        beside: folder in which files are looked for first.
 
     Raises:
-        InputError: a file is missing or breaks its schema, or a name stands for two sentences.
+        InputError: a file is missing, empty or breaks its schema, or a name stands for two sentences.
     """
     found = Gathered()
     texts: dict[str, str] = {}
-    for source, paths in [(source, _paths(source, folder)) for source in sources]:
+    for source, paths in [(source, _paths(source, folder, beside)) for source in sources]:
         record: dict[str, Any] = source.model_dump(mode="json", exclude={"on"})
         record["files"] = [{"file": name, "sha256": sha256(path)} for name, path in paths.items()]
         rows: list[dict[str, Any]] = []
+        unused: set[str] = set()
         for path in paths.values():
             if source.kind == "annotated":
-                rows += read_annotated(path)
+                rows += read_annotated(path, unused)
             elif source.kind == "seed":
                 rows += seed.load_seed(path)
             elif source.kind == "references":
@@ -121,6 +142,8 @@ def gather(sources: Sequence[Source], folder: Path | None, fetching: Fetching, s
             else:
                 rows += _auxiliary(path, source)
         say(f"{source.name}: {len(rows):,} sentences")
+        if unused:
+            say(f"{source.name}: columns not used: {', '.join(sorted(unused))}")
         _check_names(source.name, rows, texts)
         kept = found.auxiliary if source.kind == "benchmark" else found.rows
         kept += [row | {"origin": source.name, "weight": source.weight} for row in rows]
@@ -130,17 +153,20 @@ def gather(sources: Sequence[Source], folder: Path | None, fetching: Fetching, s
     return found
 
 
-def _paths(source: Source, folder: Path | None) -> dict[str, Path]:
-    """The source's files by the names under which they are declared."""
+def _paths(source: Source, folder: Path | None, beside: Path | None) -> dict[str, Path]:
+    """The source's files by the names under which they are declared; each holds at least one row."""
     shipped = seed.SHIPPED if source.kind == "seed" else references.SHIPPED
     paths = {}
     for name in source.files or (f"{_SHIPPED}{shipped.name}",):
-        home = shipped.parent if name.startswith(_SHIPPED) else folder
-        if home is None:
-            raise InputError(f"the source {source.name!r} names {name}, and no data folder is given")
-        paths[name] = home / name.removeprefix(_SHIPPED)
-        if not paths[name].is_file():
-            raise InputError(f"{paths[name]} is missing; the source {source.name!r} names it")
+        homes = (shipped.parent,) if name.startswith(_SHIPPED) else (beside, folder)
+        places = [home / name.removeprefix(_SHIPPED) for home in homes if home is not None]
+        found = next((path for path in places if path.is_file()), None)
+        if found is None:
+            sought = " or ".join(map(str, dict.fromkeys(places))) or name
+            raise InputError(f"{sought} is missing; the source {source.name!r} names it")
+        if next(read_objects(found), None) is None:
+            raise InputError(f"{found} is empty; the source {source.name!r} names it, one JSON object a line")
+        paths[name] = found
     return paths
 
 

@@ -12,18 +12,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from framelens.errors import InputError
-from framelens_training.labelstudio import NOTHING, Answer, read_export
+from framelens_training.labelstudio import NOTHING, TASKS, Answer, read_export
 from framelens_training.rows import OUT_OF_SCOPE_RULE, RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["ANSWERS", "Judgement", "Readings", "answer_lines", "read_readings"]
+__all__ = ["ANSWERS", "Judgement", "Readings", "answer_files", "answer_lines", "read_readings", "some_of"]
 
 #: Suffix of a file of answers.
 ANSWERS: Final = ".tsv"
 _ANSWERS_ALONE: Final = (ANSWERS, ".txt")
+_EXPORT: Final = ".json"
 #: The rules that a cue decides.
 _WITH_CUE: Final = tuple(rule for rule in RULES if rule != "I")
 _FIELDS: Final = 4
@@ -65,16 +66,20 @@ class Readings:
 
 
 def read_readings(
-    paths: Sequence[Path], texts: Mapping[str, str], sheets: Sequence[Sequence[str]]
+    paths: Sequence[Path],
+    texts: Mapping[str, str],
+    sheets: Sequence[Sequence[str]],
+    optional: Collection[str] = (),
 ) -> Readings:
     """Read and check the judgements of any number of judges.
 
     Args:
-        paths: a judge each: a tab-separated file, or a folder of them; or an export of Label Studio, of one
-            or more judges. A judge is called as the file or folder is.
-        texts: of the items, by id.
+        paths: a judge each: a tab-separated file, or an export of Label Studio, of one or more judges; or a
+            folder of these, see `answer_files`. A judge is called as the file or folder is.
+        texts: of the items as judges saw them, by id.
         sheets: the ids of every sheet, in its order; none for no check of the order. A file answers the
             sheets that most of its ids are on.
+        optional: items of the sheets that need no answer.
 
     Raises:
         InputError: a file is not there or cannot be read, or a folder holds none.
@@ -84,12 +89,10 @@ def read_readings(
         answers: dict[str, list[Answer]] = {}
         if path.is_dir():
             for file in _files(path):
-                answers.setdefault(judge, []).extend(_read(file, texts, sheets, readings.faults))
-        elif path.suffix == ".json":
-            export = read_export(path)
-            answers = {judge if len(export) == 1 else f"{judge}:{who}": said for who, said in export.items()}
-        elif path.suffix in _ANSWERS_ALONE:
-            answers[judge] = _read(path, texts, sheets, readings.faults)
+                for name, said in _answers(file, judge, texts, sheets, optional, readings.faults).items():
+                    answers.setdefault(name, []).extend(said)
+        elif path.suffix in (*_ANSWERS_ALONE, _EXPORT):
+            answers = _answers(path, judge, texts, sheets, optional, readings.faults)
         else:
             raise InputError(
                 f"{path}: expected a folder, a tab-separated .tsv or .txt, or an export of Label Studio "
@@ -98,6 +101,17 @@ def read_readings(
         for name, said in answers.items():
             _check(name, said, texts, readings)
     return readings
+
+
+def answer_files(folder: Path) -> list[Path]:
+    """The files of a folder that hold answers: its .tsv, and the exports beside the tasks to import."""
+    exports = (path for path in folder.glob(f"*{_EXPORT}") if path.name != TASKS)
+    return sorted([*folder.glob(f"*{ANSWERS}"), *exports])
+
+
+def some_of(ids: Sequence[str]) -> str:
+    """The first of the ids, for a message."""
+    return ", ".join(ids[:_SHOWN_IDS]) + (", …" if len(ids) > _SHOWN_IDS else "")
 
 
 def answer_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -132,17 +146,36 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = sorted(folder.glob(f"*{ANSWERS}"))
+    found = answer_files(folder)
     if not found:
         raise InputError(
-            f"{folder}: expected files of judgements (*{ANSWERS}), got none; give a judge's own folder, or "
-            "the file of an export"
+            f"{folder}: expected files of judgements (*{ANSWERS}, or exports *{_EXPORT}), got none; give a "
+            "judge's own folder, or the file of an export"
         )
     return found
 
 
+def _answers(
+    path: Path,
+    judge: str,
+    texts: Mapping[str, str],
+    sheets: Sequence[Sequence[str]],
+    optional: Collection[str],
+    faults: list[str],
+) -> dict[str, list[Answer]]:
+    """The answers of a file by judge; several of one export are told apart by what it calls them."""
+    if path.suffix != _EXPORT:
+        return {judge: _read(path, texts, sheets, optional, faults)}
+    export = read_export(path)
+    return {judge if len(export) == 1 else f"{judge}:{who}": said for who, said in export.items()}
+
+
 def _read(
-    path: Path, texts: Mapping[str, str], sheets: Sequence[Sequence[str]], faults: list[str]
+    path: Path,
+    texts: Mapping[str, str],
+    sheets: Sequence[Sequence[str]],
+    optional: Collection[str],
+    faults: list[str],
 ) -> list[Answer]:
     """The answers of a file, once its lines have been held against the sheets that it answers."""
     answers = []
@@ -159,12 +192,16 @@ def _read(
             item, rule, sure, cue = fields
             answers.append(Answer(where, item, rule, sure, cue))
     if sheets:
-        _hold_against_sheets(path, lines, sheets, faults)
+        _hold_against_sheets(path, lines, sheets, optional, faults)
     return answers
 
 
 def _hold_against_sheets(
-    path: Path, lines: Sequence[tuple[str, str]], sheets: Sequence[Sequence[str]], faults: list[str]
+    path: Path,
+    lines: Sequence[tuple[str, str]],
+    sheets: Sequence[Sequence[str]],
+    optional: Collection[str],
+    faults: list[str],
 ) -> None:
     """Check the number and the order of a file's ids.
 
@@ -172,14 +209,14 @@ def _hold_against_sheets(
         path: of the file.
         lines: where each is, and its id.
         sheets: of the round.
+        optional: items that may be missing.
         faults: are added to.
     """
     where = {item: place for place, item in reversed(lines)}
     ids = list(dict.fromkeys(item for _, item in lines))
     expected = _answered(ids, sheets)
-    if missing := [item for item in expected if item not in where]:
-        shown = ", ".join(missing[:_SHOWN_IDS]) + (", …" if len(missing) > _SHOWN_IDS else "")
-        faults.append(f"{path}: expected {len(expected)} lines, one an item, got none for {shown}")
+    if missing := [item for item in expected if item not in where and item not in optional]:
+        faults.append(f"{path}: expected {len(expected)} lines, one an item, got none for {some_of(missing)}")
     elsewhere = where.keys() - set(expected)
     faults += [f"{where[item]}: the item {item} is on another sheet" for item in ids if item in elsewhere]
     wanted = (item for item in expected if item in where)

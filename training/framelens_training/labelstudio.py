@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["NOTHING", "Answer", "config", "read_export", "tasks"]
+__all__ = ["NOTHING", "TASKS", "Answer", "config", "read_export", "tasks"]
+
+#: The file of a judge that is imported.
+TASKS: Final = "labelstudio.json"
 
 _MEANINGS: Final = {
     "S1": "the state's own voice",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
+from pydantic import ValidationError
 
 from framelens.errors import InputError, JobError
 from framelens.inputs import find_inputs
@@ -24,6 +25,7 @@ from framelens.readers import InputKind, ReadOptions, check_inputs, read_records
 from framelens.scope import out_of_scope
 from framelens.sentences import NewsSplitter
 from framelens_training.leakage import leaks
+from framelens_training.locate import trace
 from framelens_training.rows import outlet_id
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from framelens.readers import InputInfo, Record
+    from framelens_training.locate import Trace
 
 __all__ = ["NO_GROUPS", "Pool", "Sentence", "Survey", "Unit", "blind_id", "digest", "told_counts"]
 
@@ -112,6 +115,8 @@ class Pool:
             where a row has only that.
         words: fewest and most words of a sentence.
         known: fingerprints of sentences that are left out, see `framelens_training.leakage`.
+        traces: of sentences that are left out, see `framelens_training.locate`.
+        closed: articles that are left out, by name.
 
     Raises:
         InputError: a file cannot be read.
@@ -125,10 +130,13 @@ class Pool:
         by: str | None = None,
         words: tuple[int, int] = (5, 80),
         known: Collection[str] = (),
+        traces: Collection[Trace] = (),
+        closed: Collection[str] = (),
     ) -> None:
         self.files = find_inputs(names).files
         self._infos = check_inputs(self.files, ReadOptions(text_column="text"))
         self._unit, self._by, self._words, self._known = unit, by, words, known
+        self._traces, self._closed = traces, closed
         self._splitter = NewsSplitter()
 
     def survey(self, tell: Callable[[int], None]) -> Survey:
@@ -152,10 +160,11 @@ class Pool:
             if row.record.error is not None:
                 left_out["unreadable"] += 1
                 continue
-            group, article = self._group(row.record), digest(_article(row))
+            name = _article(row)
+            group, article = self._group(row.record), digest(name)
             for place, (start, end) in enumerate(self._spans(row)):
                 text = _one_line(row.record.text[start:end])
-                if fault := self._fault(text):
+                if fault := self._fault(text, name):
                     left_out[fault] += 1
                     continue
                 digests.append(digest(_NOT_WORD.sub("", text.lower())))
@@ -254,13 +263,17 @@ class Pool:
         text = row.record.text
         return self._splitter.spans(text) if row.is_article else [(0, len(text))]
 
-    def _fault(self, text: str) -> str | None:
+    def _fault(self, text: str, article: str) -> str | None:
         """Why a sentence cannot be annotated."""
         fewest, most = self._words
         if not fewest <= len(text.split()) <= most:
             return "too short or long"
         if out_of_scope(text):
             return "out of scope"
+        if article in self._closed:
+            return "in articles of the test set"
+        if self._traces and _trace(text) in self._traces:
+            return "known"
         return "known" if self._known and leaks(text, self._known) else None
 
     def _group(self, record: Record) -> str:
@@ -311,6 +324,14 @@ def blind_id(text: str) -> str:
 def told_counts(counts: dict[str, int]) -> str:
     """Counts as a message shows them."""
     return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) or "none"
+
+
+def _trace(text: str) -> Trace | None:
+    """None for a text that can have no trace, as it has no word character."""
+    try:
+        return trace(text)
+    except ValidationError:
+        return None
 
 
 def _one_line(text: str) -> str:

@@ -77,9 +77,9 @@ class QuantLinear(nn.Linear):
 
 
 def _scales(weight: Tensor, levels: int) -> Tensor:
-    """(rows, …) to the (rows,) step of each row; a row of zeros has the step 1."""
-    largest = weight.float().abs().amax(1)
-    return torch.where(largest > 0, largest / levels, torch.ones_like(largest))
+    """(rows, …) to the (rows,) step of each row; a row of zeros, or of less than a step, has the step 1."""
+    steps = weight.float().abs().amax(1) / levels
+    return torch.where(steps > torch.finfo(steps.dtype).tiny, steps, torch.ones_like(steps))
 
 
 def quantise_rows(weight: Tensor, levels: int) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from framelens.errors import InputError
 from framelens.labels import LABELS
@@ -16,6 +16,8 @@ from framelens.labels import LABELS
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pydantic import ValidatorFunctionWrapHandler
 
 __all__ = [
     "LABEL_OF",
@@ -35,6 +37,8 @@ LABEL_OF = {"S1": _STATE, "S2": _STATE, "H1": _HEDGED, "H2": _HEDGED, "I": _INDE
 #: The codebook's rules in the order of the auxiliary head's last axis.
 RULES = tuple(LABEL_OF)
 OUT_OF_SCOPE_RULE = "X"
+#: So many faults of one file are told at once.
+_FAULTS_TOLD = 10
 _NOT_NAME = re.compile(r"\W+")
 #: One outlet that its collections name differently: to hold it out is to hold all of it out.
 _SAME_OUTLET = {
@@ -93,6 +97,14 @@ class _Row(BaseModel):
     record: str | None = None
     sentence_index: int | None = None
 
+    @field_validator("cue", mode="wrap")
+    @classmethod
+    def _cue_in_characters(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return check(value)
+        except ValidationError as error:
+            raise ValueError("expected [start, end] in characters") from error
+
 
 def checked(row: Any, where: str) -> dict[str, Any]:
     """A judged sentence with every column, None where it says nothing; columns not known are left out.
@@ -117,13 +129,24 @@ def checked(row: Any, where: str) -> dict[str, Any]:
     if not kept["text"].strip() or not kept["article"]:
         raise InputError(f"{named} no text or no article")
     if (rule not in RULES and rule != OUT_OF_SCOPE_RULE) or label != LABEL_OF.get(rule):
-        raise InputError(f"{named} rule {rule!r} and label {label!r}, which do not go together")
+        raise InputError(
+            f"{named} rule {rule!r} and label {label!r}, which do not go together; {_allowed(rule, label)}"
+        )
     if cue is not None and not 0 <= cue[0] < cue[1] <= len(kept["text"]):
         raise InputError(f"{named} a cue {list(cue)} outside its text of {len(kept['text'])} characters")
     if cue is not None and label not in (_STATE, _HEDGED):
         raise InputError(f"{named} a cue, and rule {rule} allows none")
     kept["cue"] = None if cue is None else list(cue)
     return kept
+
+
+def _allowed(rule: str, label: str | None) -> str:
+    """What may stand there instead: of the two, that which is wrong."""
+    if rule not in RULES and rule != OUT_OF_SCOPE_RULE:
+        return f"allowed rules are {', '.join((*RULES, OUT_OF_SCOPE_RULE))}"
+    if label is not None and label not in LABELS:
+        return f"allowed labels are {', '.join(LABELS)}, and null with rule {OUT_OF_SCOPE_RULE}"
+    return f"the label of {rule} is {LABEL_OF.get(rule) or 'null'}"
 
 
 def outlet_id(outlet: str) -> str:
@@ -152,6 +175,8 @@ def first_fault(error: ValidationError) -> str:
 def read_objects(path: Path) -> Iterator[tuple[int, Any]]:
     """The JSON value of every line of a file, gzipped or not, with the line's number from 1.
 
+    Blank lines are counted and passed over.
+
     Raises:
         InputError: the file is missing, damaged, or holds a line that is not JSON.
     """
@@ -163,18 +188,40 @@ def read_objects(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if zipped else path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
-                yield number, json.loads(line)
+                if not line.isspace():
+                    yield number, json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{cannot}: line {number}: {error}") from error
     except (UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
         raise InputError(f"{cannot}: {error}") from error
 
 
-def read_annotated(path: Path) -> list[dict[str, Any]]:
+def read_annotated(path: Path, unused: set[str] | None = None) -> list[dict[str, Any]]:
     """Judged sentences of one file.
 
+    Args:
+        path: of JSON lines, gzipped or not.
+        unused: is given the names of the columns that are not known, and so not read.
+
     Raises:
-        InputError: with file and line; see `read_objects` and `checked`.
+        InputError: with file and line, and of several broken rows the first ten and their number; see
+            `read_objects` and `checked`.
     """
+    rows = []
+    faults = []
     # Not by datasets' own reader: it takes a column of dates for times, and caches the text.
-    return [checked(row, f"{path.name}, line {number}") for number, row in read_objects(path)]
+    for number, row in read_objects(path):
+        try:
+            rows.append(checked(row, f"{path.name}, line {number}"))
+        except InputError as error:
+            faults.append(str(error))
+            continue
+        if unused is not None:
+            unused.update(row.keys() - _Row.model_fields.keys())
+    if len(faults) > 1:
+        first = f", the first {_FAULTS_TOLD}" if len(faults) > _FAULTS_TOLD else ""
+        listed = "; ".join(fault.removeprefix(f"{path.name}, ") for fault in faults[:_FAULTS_TOLD])
+        raise InputError(f"{path} has {len(faults):,} broken rows{first}: {listed}")
+    if faults:
+        raise InputError(faults[0])
+    return rows

@@ -3,7 +3,8 @@
 A row of ``key.jsonl`` is an item: its blind ``id`` and the pool's own (``source_id``), ``text`` and
 ``context``, the ``stratum`` it was chosen for with its ``score`` or ``inclusion_probability`` (see
 `framelens_training.choose.Choice`), the ``group`` that was balanced, digests of the ``models``, the ``seed``,
-``provenance`` from the pool, and ``sheets``: [batch, place], from 0, by judge.
+``provenance`` from the pool, ``shown_from`` where the text begins that judges see, behind a dateline, and
+``sheets``: [batch, place], from 0, by judge.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from framelens.errors import InputError
 from framelens.inputs import find_inputs
 from framelens.manifest import describe_inputs, versions
 from framelens.readers import ReadOptions, read_records
+from framelens_training.build import RECORD
 from framelens_training.choose import Known, choose
+from framelens_training.data import SPLITS
 from framelens_training.files import write_json
 from framelens_training.leakage import evaluation_sets, fingerprints, read_fingerprints
 from framelens_training.pool import blind_id
+from framelens_training.references import SHIPPED, read_references
 from framelens_training.sheets import deal, write_round
 
 if TYPE_CHECKING:
@@ -35,22 +39,32 @@ if TYPE_CHECKING:
 __all__ = ["read_known", "sample"]
 
 _FINGERPRINTS: Final = ".txt.gz"
+_TEST: Final = "test.jsonl.gz"
 #: The stream of random numbers of the order of the items, beside those of `framelens_training.choose`.
 _SHUFFLE: Final = 9
 
 
-def read_known(names: Sequence[str], data_dir: Path | None = None, *, again: bool = False) -> Known:
+def read_known(
+    names: Sequence[str],
+    data_dir: Path | None = None,
+    *,
+    again: bool = False,
+    shipped: Path = SHIPPED.parent,
+) -> Known:
     """What is not to be chosen.
 
     Args:
-        names: files and folders of tables with a column ``text``, and ``.txt.gz`` files of fingerprints.
+        names: files and folders of tables with a column ``text``, folders of ``framelens-train data``, and
+            ``.txt.gz`` files of fingerprints.
         data_dir: folder of data, of which ``annotated/`` and every evaluation set is known.
-        again: whether what is annotated may be judged again.
+        again: whether what is annotated, in the folder or by the package's references, may be judged again.
+        shipped: folder of the references and of the test set that the package has; all of their sentences
+            and the test set's articles are known.
 
     Raises:
         InputError: a file cannot be read.
     """
-    tables = [name for name in names if not name.endswith(_FINGERPRINTS)]
+    tables = [table for name in names if not name.endswith(_FINGERPRINTS) for table in _tables_of(name)]
     if data_dir is not None and not again and (data_dir / "annotated").is_dir():
         tables.append(str(data_dir / "annotated"))
     records = read_records(find_inputs(tables).files, ReadOptions(text_column="text"))
@@ -61,7 +75,24 @@ def read_known(names: Sequence[str], data_dir: Path | None = None, *, again: boo
             known |= read_fingerprints(Path(name))
     if data_dir is not None:
         known.update(*(prints for _, prints in evaluation_sets(data_dir).values()))
-    return Known(known, texts)
+    if again:
+        return Known(known, texts)
+    test = read_references(shipped / _TEST)
+    judged = [*read_references(shipped / SHIPPED.name), *test]
+    return Known(
+        known,
+        texts,
+        frozenset(reference.text for reference in judged),
+        frozenset(reference.article for reference in test),
+    )
+
+
+def _tables_of(name: str) -> list[str]:
+    """A name as it is, but for a folder that was built: of that its three sets, as far as they hold rows."""
+    if not (Path(name) / RECORD).is_file():
+        return [name]
+    paths = [Path(name) / f"{part}.jsonl" for part in SPLITS]
+    return [str(path) for path in paths if path.is_file() and path.stat().st_size]
 
 
 def sample(

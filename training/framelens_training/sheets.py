@@ -7,7 +7,8 @@ A sheet is a text of blocks of three lines, with an empty line between them::
     SENTENCE: the sentence
 
 and is answered in a file of as many lines, ``id  rule  sure  cue``, tab-separated and in the same order. A
-judge sees ids that are made of the sentences alone, texts and contexts; all else stands in ``key.jsonl``.
+judge sees ids that are made of the sentences alone, texts and contexts; all else stands in ``key.jsonl``. A
+dateline that names the outlet, "TOLVANE, May 4 (HTA) --", is cut from what they see, and only from that.
 """
 
 from __future__ import annotations
@@ -40,17 +41,31 @@ __all__ = [
     "one_sheet",
     "read_key",
     "sheet_ids",
+    "shown",
     "write_round",
     "write_rows",
 ]
 
 KEY: Final = "key.jsonl"
 ITEMS: Final = "items.jsonl"
-#: What a judge reads of a sentence.
-_SHOWN: Final = ("id", "text", "context")
 #: What of a row is needed to settle it.
 _KEPT: Final = ("source_id", "stratum", "score", "inclusion_probability", "round", "provenance")
 _ID_LINE = re.compile(r"\[([^\[\]\s]+)\]")
+_DATE = (
+    r"(?:(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.? ?\d{1,2}"
+    r"|\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?)(?:,? \d{4})?"
+)
+#: With full stops only where it is short, such as D.C. and St., lest a sentence's end is taken for a place.
+_PLACE_WORD = r"[A-ZÀ-Þ](?:[\w.]{0,3}(?= |,)|[\w'’/-]*)"
+#: A place and a date, a place in capitals, or neither, then who reports. What else stands before a name in
+#: brackets, such as "The Harbour Board (HB) -", is the sentence's own.
+_DATELINE = (
+    rf"(?:{_PLACE_WORD}(?:,? (?:{_PLACE_WORD}|de|es|la|of)){{0,5}}, {_DATE} \([A-Z][^()]{{1,40}}\)"
+    r"|(?:[A-Z][A-Z.'’-]{2,}(?:[ /][A-Z.'’-]+){0,3} )?\([A-Z][\w.-]{1,20}\)) ?(?:--?|[–—]) ?(?=\w|[“\"‘'])"
+)
+_LEADING_DATELINE = re.compile(_DATELINE)
+#: In a context it can lead either sentence.
+_DATELINES = re.compile(rf"(?:^|(?<=[.!?] )|(?<=[.!?][”\"] )){_DATELINE}")
 #: Sections of the codebook that are for readers of labels and not for judges.
 _NOT_FOR_JUDGES: Final = (
     "Reading the probabilities",
@@ -95,7 +110,7 @@ class Key:
     """What is known of the items of a round.
 
     Attributes:
-        rows: of ``key.jsonl`` by id, in its order.
+        rows: of ``key.jsonl`` by id, in its order; ``shown_from`` is where the text begins that judges see.
         sheets: ids of each sheet in its order, by (judge's folder, number of the batch).
     """
 
@@ -123,6 +138,20 @@ def sheet_ids(sheet: str) -> list[str]:
         for at, line in enumerate(lines)
         if (at == 0 or not lines[at - 1]) and (match := _ID_LINE.fullmatch(line))
     ]
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, str]:
+    """What judges see of a row of the key: its id, text and context without datelines.
+
+    >>> row = {"id": "s1", "text": "A choir sang.", "context": "PELLA, May 4 (HTA) -- It rained."}
+    >>> shown({**row, "shown_from": 0})["context"]
+    'It rained.'
+    """
+    return {
+        "id": row["id"],
+        "text": row["text"][row["shown_from"] :],
+        "context": _DATELINES.sub("", row["context"]),
+    }
 
 
 def batch_name(number: int) -> str:
@@ -188,21 +217,28 @@ def write_round(
         dealt: from `deal`.
     """
     places: dict[str, dict[str, list[int]]] = {row["id"]: {} for row in rows}
-    shown = {row["id"]: {name: row[name] for name in _SHOWN} for row in rows}
+    rows = [{**row, "shown_from": _dateline_end(row["text"])} for row in rows]
+    seen = {row["id"]: shown(row) for row in rows}
     for judge, batches in dealt.items():
         (folder / judge).mkdir()
         for number, batch in enumerate(batches):
-            items = [shown[name] for name in batch]
+            items = [seen[name] for name in batch]
             path = folder / judge / f"{batch_name(number)}.txt"
             path.write_text(one_sheet(items), encoding="utf-8")
             for place, name in enumerate(batch):
                 places[name][judge] = [number, place]
-        tasks = labelstudio.tasks([shown[name] for batch in batches for name in batch])
-        write_json(folder / judge / "labelstudio.json", tasks)
-    write_rows(folder / ITEMS, shown.values())
+        tasks = labelstudio.tasks([seen[name] for batch in batches for name in batch])
+        write_json(folder / judge / labelstudio.TASKS, tasks)
+    write_rows(folder / ITEMS, seen.values())
     write_rows(folder / KEY, ({**row, "sheets": places[row["id"]]} for row in rows))
     (folder / "labelstudio.xml").write_text(labelstudio.config(), encoding="utf-8")
     (folder / "README.md").write_text(instructions(), encoding="utf-8")
+
+
+def _dateline_end(text: str) -> int:
+    """Where the text begins behind its dateline; 0 without one."""
+    found = _LEADING_DATELINE.match(text)
+    return found.end() if found else 0
 
 
 def read_key(folder: Path) -> Key:
@@ -223,7 +259,9 @@ def read_key(folder: Path) -> Key:
             name = str(row["id"])
             for judge, (batch, place) in row["sheets"].items():
                 sheets.setdefault((str(judge), int(batch)), {})[int(place)] = name
+            # A key of an older version has no such column: its judges saw the whole text.
             rows[name] = {**row, "text": str(row["text"]), "context": str(row["context"])}
+            rows[name]["shown_from"] = int(row.get("shown_from", 0))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{path}: line {number}: expected id, text, context and sheets as framelens-train sample "

@@ -16,10 +16,11 @@ from framelens_training.rows import first_fault
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["RESTRICTED", "Source", "Sources", "load_sources"]
+__all__ = ["RESTRICTED", "Source", "Sources", "folder_of", "load_sources"]
 
 #: Terms under which no weights may ship.
 RESTRICTED = frozenset({"non-commercial", "agpl"})
+_SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
 class _Declaration(BaseModel):
@@ -34,8 +35,8 @@ class Source(_Declaration):
         kind: ``annotated`` is judged sentences with their text; ``references`` judged sentences whose text is
             fetched; ``seed`` sentences that were written for the purpose; ``benchmark`` a public set with
             labels of its own, which become targets of an auxiliary task.
-        files: in the data folder; ``shipped:NAME`` is one of the package's own. A seed source without
-            files is the shipped seed set.
+        files: beside the .toml that declares them, else in the data folder; ``shipped:NAME`` is one of the
+            package's own. A seed source without files is the shipped seed set.
         role: ``split`` by article and outlet, ``train`` for training alone, or ``evaluate`` for test alone.
         licence: of the texts and the labels, for the data card.
         terms: what the licence allows weights: ``open``; ``unstated``, where text is its publishers' or no
@@ -63,6 +64,8 @@ class Source(_Declaration):
     def _fits_its_kind(self) -> Self:
         if not self.files and self.kind != "seed":
             raise ValueError(f"a source of kind {self.kind!r} names its files")
+        if other := next((name for name in self.files if not name.endswith(_SUFFIXES)), None):
+            raise ValueError(f"sources are .jsonl or .jsonl.gz, one JSON object a line, and {other} is not")
         if self.kind == "benchmark" and not (self.task and self.labels and self.role == "train"):
             raise ValueError("a benchmark has a task, labels, and the role 'train'")
         if self.kind != "benchmark" and (self.task or self.labels):
@@ -109,6 +112,12 @@ class Sources(_Declaration):
         if not found:
             raise InputError(f"every source is off; switch one on of {', '.join(sorted(known))}")
         return found
+
+
+def folder_of(name_or_path: str) -> Path | None:
+    """The folder of a declaration that is given by path, where its files are looked for first."""
+    path = Path(name_or_path)
+    return path.parent if path.suffix == ".toml" else None
 
 
 def load_sources(name_or_path: str) -> Sources:

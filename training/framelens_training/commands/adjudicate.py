@@ -18,19 +18,19 @@ __all__ = ["adjudicate"]
 _HELP = (
     "Read the judgements of a round back, check them, and settle what can be settled.\n\n"
     "ROUND is a folder that `framelens-train sample` wrote. JUDGEMENTS are one judge each: a folder of "
-    "batchNN.tsv, a single .tsv, or an export of Label Studio in its format JSON. Without any, what lies "
-    "in ROUND/judgeN/ is read.\n\n"
+    "batchNN.tsv, a single .tsv, or an export of Label Studio in its format JSON. Without any, the .tsv "
+    "and exports in ROUND/judgeN/ are read.\n\n"
     "A line is id, rule (S1, S2, H1, H2, I or X), sure (1 or 0) and cue, separated by tabs. Checked are "
     "the ids, their number and order, the rules, and that every cue stands in its sentence; all faults "
     "are listed at once.\n\n"
     "Judges who give one label settle a sentence; so do more than half of three or more. The others go to "
     "ROUND/adjudication/batchNN.txt, where both readings stand without names. A further reader answers "
-    "these in the same form; give the answers with --adjudicated. Sentences without a label (X) go to "
-    "not_annotated.jsonl.\n\n"
+    "these in the same form, in batchNN.tsv beside them, which is read without being named. Sentences "
+    "without a label (X) go to not_annotated.jsonl.\n\n"
     "Examples:\n\n"
     "    framelens-train adjudicate round4/\n\n"
     "    framelens-train adjudicate round4/ ann/ ben/ export.json -o settled.jsonl --partial\n\n"
-    "    framelens-train adjudicate round4/ --adjudicated round4/adjudication/\n\n"
+    "    framelens-train adjudicate round4/ --adjudicated chair.tsv\n\n"
     "Raw agreement is the share of those read twice or more to which all judges gave one label, or X.\n\n"
     "The command can be given again whenever there are more judgements; equal ones give equal files."
 )
@@ -62,7 +62,10 @@ def adjudicate(
     ] = None,
     adjudicated: Annotated[
         list[Path] | None,
-        typer.Option(help="Answers of a further reader: a file or folder; repeatable.", show_default=False),
+        typer.Option(
+            help="Answers of a further reader: a file or folder; repeatable.",
+            show_default="ROUND/adjudication/",
+        ),
     ] = None,
     partial: Annotated[
         bool,
@@ -75,8 +78,8 @@ def adjudicate(
     outcome = run_adjudicate(
         folder, list(judgements or ()), out, adjudicated=list(adjudicated or ()), partial=partial
     )
-    for fault in outcome.faults:
-        say(fault)
+    for line in [*outcome.notes, *outcome.faults]:
+        say(line)
     if outcome.faults and not partial:
         raise InputError(
             f"expected judgements without a fault, got {len(outcome.faults):,} (listed above); mend them, or "
@@ -86,9 +89,9 @@ def adjudicate(
         say(line)
     say(f"settled sentences: {outcome.settled}")
     if outcome.sheets:
-        names = " ".join(map(str, outcome.sheets))
-        say(f"to adjudicate: {names}")
-        say(f"answer each in a .tsv beside it, then give --adjudicated {folder}/adjudication")
+        for sheet, (n_open, n_items) in outcome.sheets.items():
+            say(f"to adjudicate: {sheet} ({n_open:,} of its {n_items:,} items are open)")
+        say("answer each in a .tsv beside it, then give this command again")
     items = folder / "items.jsonl"
     say(f"agreement: framelens-eval agreement {outcome.judgements} --items {items} -o {folder}/agreement")
 

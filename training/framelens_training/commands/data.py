@@ -30,7 +30,10 @@ def data(
     ] = "minilm",
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder that the sources' files lie in; else $FRAMELENS_DATA.", show_default=False),
+        typer.Option(
+            help="Folder of the files that do not lie beside the .toml; else $FRAMELENS_DATA.",
+            show_default=False,
+        ),
     ] = None,
     include: Annotated[
         list[str] | None,
@@ -90,6 +93,9 @@ def data(
 
     A .toml of your own has a \\[\\[source]] for each source: name, kind (annotated, references, seed,
     benchmark), files, role (split, train, evaluate), licence, terms (open, unstated, non-commercial, agpl).
+    Its files are .jsonl or .jsonl.gz, and are looked for beside it and then in --data-dir.
+
+        framelens-train data mine.toml --recipe mine-recipe.toml -o data
     """
     if check_seed:
         _check_seed()

@@ -29,7 +29,8 @@ _HELP = (
     "    disagreement  several models, such as seeds of one recipe, differ most\n\n"
     "    diverse       farthest from all that is chosen or has been judged before\n\n"
     "Nothing is chosen that repeats, or nearly repeats, another one, a sentence of --exclude, or of the "
-    "data folder's annotated and evaluation sets.\n\n"
+    "data folder's annotated and evaluation sets; nor what the package's references and test set hold, or "
+    "an article of that test set.\n\n"
     "Examples:\n\n"
     "    framelens-train sample raw/*.jsonl.gz -n 600 -o round4/\n\n"
     "    framelens-train sample raw/ -n 5000 -o round5/ --model seed1/ --model seed2/ --judges 4\n\n"
@@ -82,7 +83,8 @@ def sample(
     exclude: Annotated[
         list[str] | None,
         typer.Option(
-            help="Table or folder of sentences to leave out, or .txt.gz of fingerprints; repeatable.",
+            help="Table or folder of sentences to leave out, a folder of `framelens-train data`, or .txt.gz "
+            "of fingerprints; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -95,7 +97,11 @@ def sample(
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Do not leave out annotated/: have sentences judged again.")
+        bool,
+        typer.Option(
+            "--again",
+            help="Have sentences judged again: do not leave out annotated/, nor what the package has judged.",
+        ),
     ] = False,
     candidates: Annotated[
         int | None,
