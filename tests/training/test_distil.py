@@ -174,7 +174,10 @@ def test_the_card_names_teacher_layers_and_sentences(pupil: Pupil, tmp_path: Pat
     assert quality["pool"] == pool
 
 
-def test_an_int8_model_needs_a_graph_that_we_write(pupil: Pupil, tmp_path: Path) -> None:
+def test_an_int8_model_needs_a_graph_that_we_write(
+    pupil: Pupil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "MIN_SENTENCES", 10)
     run = Path(shutil.copytree(pupil.run, tmp_path / "run"))
     model = FramingForSequenceClassification.from_pretrained(run / "model")
     model.config.pooling = "mean"

@@ -50,5 +50,5 @@ def distil(
     from framelens_training.recipe import DistilRecipe, load_recipe
 
     settings = load_recipe(recipe, DistilRecipe, list(change or ()))
-    figures = run_distil(settings, out, data_dir, overwrite, data)
+    figures = run_distil(settings, out, data_dir, overwrite, data, say)
     say("dev macro-F1: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
