@@ -10,7 +10,7 @@ import typer
 
 from framelens.errors import MissingExtraError
 
-__all__ = ["NewRun", "Overwrite", "RunDir", "app", "check_extra", "say"]
+__all__ = ["Built", "NewRun", "Overwrite", "RunDir", "app", "check_extra", "say"]
 
 app = typer.Typer(
     help=(
@@ -42,6 +42,14 @@ _NEEDED = (
 
 NewRun = Annotated[Path, typer.Option("-o", "--out", help="Run directory to write.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")]
+Built = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="A data set that `framelens-train data` built, in place of the recipe's sources.",
+        show_default=False,
+    ),
+]
 RunDir = Annotated[Path, typer.Argument(help="A run directory, as `fit` wrote it.", show_default=False)]
 
 

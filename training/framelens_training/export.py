@@ -15,16 +15,14 @@ from safetensors.torch import save
 from tokenizers import Tokenizer
 
 from framelens.bundle import find_bundle
-from framelens.encoding import PairEncoder
 from framelens.errors import InputError, require
-from framelens.hf import FramingForSequenceClassification
 from framelens_training.bert_graph import bert_graph, has_bert_graph
 from framelens_training.calibrate import calibrate, forward
-from framelens_training.distil import read_ranges
 from framelens_training.files import write_json
 from framelens_training.graph import weightless_graph
 from framelens_training.parity import INT8_PATHS, PATHS, gate, measure_parity, parity_rows
-from framelens_training.quantize import prepare, quantised_weights, set_ranges
+from framelens_training.quantize import quantised_weights
+from framelens_training.run_calibration import check_finished, fitted_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +30,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from framelens.arrays import FloatArray
-    from framelens.hf import FramingConfig
+    from framelens.encoding import PairEncoder
+    from framelens.hf import FramingConfig, FramingForSequenceClassification
     from framelens_training.calibrate import Calibration
     from framelens_training.parity import PathParity, Reference
     from framelens_training.quantize import ActivationRange
@@ -62,22 +61,12 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
         InputError: no finished run, a bundle that is too large or fails the gate, or a folder of other things
             in the bundle's place.
     """
-    if not (run_dir / "model" / "model.safetensors").is_file():
-        raise InputError(f"{run_dir} holds no finished run: model/model.safetensors is missing")
+    check_finished(run_dir)
     if out.exists() and not (out / "config.json").is_file() and (out.is_file() or any(out.iterdir())):
         raise InputError(f"{out} is no model, so it is not replaced; choose another folder")
     splits = {name: _read_split(run_dir, name) for name in ("dev", "test", "train")}
     rows = parity_rows(splits)
-    ranges = read_ranges(run_dir)
-    model = FramingForSequenceClassification.from_pretrained(run_dir / "model", dtype=torch.float32).eval()
-    if ranges is not None:
-        prepare(model)
-        set_ranges(model, ranges)
-    encoder = PairEncoder(
-        find_bundle(run_dir / "model").tokenizer(),
-        model.config.max_tokens,
-        reads_context=model.config.context_sentences > 0,
-    )
+    model, encoder, ranges = fitted_model(run_dir)
     calibration = calibrate(model, encoder, splits["dev"])
     model.config.calibration_temperature = calibration.temperature
     model.config.evidence_threshold = calibration.evidence_threshold

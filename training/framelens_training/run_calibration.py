@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from framelens_training.calibrate import Calibration
+    from framelens_training.quantize import ActivationRange
 
-__all__ = ["calibrate_run", "read_judged"]
+__all__ = ["calibrate_run", "check_finished", "fitted_model", "read_judged"]
 
 
 def calibrate_run(run_dir: Path, data: Path | None = None) -> Calibration:
@@ -40,13 +41,31 @@ def calibrate_run(run_dir: Path, data: Path | None = None) -> Calibration:
     Raises:
         InputError: the run is not finished, or the sentences cannot be used.
     """
+    check_finished(run_dir)
+    dev = read_judged(data or run_dir / "splits" / "dev.jsonl")
+    model, encoder, _ = fitted_model(run_dir)
+    calibration = calibrate(model, encoder, dev)
+    write_json(run_dir / "calibration.json", calibration.to_dict())
+    return calibration
+
+
+def check_finished(run_dir: Path) -> None:
+    """See that a run has its model.
+
+    Raises:
+        InputError: it has none.
+    """
     if not is_finished(run_dir):
         raise InputError(f"{run_dir} holds no finished run: model/model.safetensors is missing")
-    dev = read_judged(data or run_dir / "splits" / "dev.jsonl")
+
+
+def fitted_model(
+    run_dir: Path,
+) -> tuple[FramingForSequenceClassification, PairEncoder, dict[str, ActivationRange] | None]:
+    """The model of a finished run as it ships, its encoder, and the ranges of an int8 student."""
     model = FramingForSequenceClassification.from_pretrained(run_dir / "model", dtype=torch.float32).eval()
     ranges = read_ranges(run_dir)
     if ranges is not None:
-        # A student is calibrated as it ships.
         prepare(model)
         set_ranges(model, ranges)
     encoder = PairEncoder(
@@ -54,9 +73,7 @@ def calibrate_run(run_dir: Path, data: Path | None = None) -> Calibration:
         model.config.max_tokens,
         reads_context=model.config.context_sentences > 0,
     )
-    calibration = calibrate(model, encoder, dev)
-    write_json(run_dir / "calibration.json", calibration.to_dict())
-    return calibration
+    return model, encoder, ranges
 
 
 def read_judged(path: Path) -> Dataset:

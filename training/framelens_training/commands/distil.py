@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from framelens_training.console import NewRun, Overwrite, app, check_extra, say
+from framelens_training.console import Built, NewRun, Overwrite, app, check_extra, say
 
 __all__ = ["distil"]
 
@@ -23,13 +23,7 @@ def distil(
         Path | None,
         typer.Option(help="Folder that holds annotated/ and raw/; else $FRAMELENS_DATA.", show_default=False),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="A data set that `framelens-train data` built, in place of the recipe's sources.",
-            show_default=False,
-        ),
-    ] = None,
+    data: Built = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
