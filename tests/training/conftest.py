@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
 import re
+import runpy
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from framelens_training.calibrate import Calibration
     from framelens_training.parity import PathParity
 
+KILLED_FIT = Path(__file__).with_name("killed_fit.py")
 JUDGED = Path(__file__).parents[1] / "data" / "judged_sentences.jsonl"
 #: The third outlet is held out for dev, the fourth for test.
 OUTLETS = ("river_post", "hill_times", "dune_daily", "marsh_mail")
@@ -186,3 +189,26 @@ def own_run(tiny_run: TinyRun, tmp_path: Path) -> TinyRun:
     shutil.copytree(tiny_run.folder, tmp_path / "run")
     shutil.copytree(tiny_run.bundle, tmp_path / "bundle")
     return replace(tiny_run, folder=tmp_path / "run", bundle=tmp_path / "bundle")
+
+
+@pytest.fixture(scope="session")
+def fit_in_process() -> Callable[[Recipe, Path, Path, str | None], int]:
+    """Fit in a process of its own, begun or resumed, and killed before a write; gives its exit code.
+
+    From a server that has only imported, because OpenMP does not live through a fork once it has computed.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["framelens_training.fit", "matplotlib.figure", "tensorboard"])
+
+    def run(recipe: Recipe, folder: Path, data: Path, killed_before: str | None) -> int:
+        arguments = {
+            "recipe": recipe.model_dump_json(), "run": str(folder), "data": str(data),
+            "killed_before": killed_before,
+        }  # fmt: skip
+        child = context.Process(target=runpy.run_path, args=(str(KILLED_FIT), {"arguments": arguments}))
+        child.start()
+        child.join()
+        assert child.exitcode is not None
+        return child.exitcode
+
+    return run

@@ -1,11 +1,13 @@
-"""A fit that kills its own process, as a crash would, before one of its writes into the run directory.
+"""A fit or pre-training that kills its own process, as a crash would, before a write into the run directory.
 
-For `test_resume`, which runs it in processes of their own and gives it ``arguments``: the recipe as JSON, the
-folders of the run and of the data, and ``killed_before``, a part of the path that it does not live to write.
+For the fixture `fit_in_process`, which runs it in a process of its own and gives it ``arguments``: the recipe
+as JSON, the folders of the run and of the data, and ``killed_before``, a part of the path that it does not
+live to write.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -17,7 +19,8 @@ import torch
 from tqdm import tqdm
 
 from framelens_training.fit import fit
-from framelens_training.recipe import Recipe
+from framelens_training.pretrain import pretrain
+from framelens_training.recipe import PretrainRecipe, Recipe
 
 
 def main(arguments: dict[str, Any]) -> None:
@@ -33,9 +36,15 @@ def main(arguments: dict[str, Any]) -> None:
     sys.addaudithook(watch)
     torch.set_num_threads(1)  # so small a model gains nothing by more
     tqdm.set_lock(threading.RLock())  # its own is a semaphore that nobody would clean up
-    recipe = Recipe.model_validate_json(arguments["recipe"])
     resume = (Path(run) / "recipe.json").exists()
-    fit(recipe, Path(run), Path(arguments["data"]), resume=resume, checkpoint_minutes=0)
+    options: dict[str, Any] = {
+        "data_dir": Path(arguments["data"]), "resume": resume, "checkpoint_minutes": 0,
+    }  # fmt: skip
+    content = arguments["recipe"]
+    if "corpus" in json.loads(content):
+        pretrain(PretrainRecipe.model_validate_json(content), Path(run), **options)
+    else:
+        fit(Recipe.model_validate_json(content), Path(run), **options)
 
 
 main(globals()["arguments"])

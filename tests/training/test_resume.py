@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
-import runpy
 import shutil
 import signal
 import sys
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
     from framelens_training.recipe import Recipe
 
-SCRIPT = Path(__file__).with_name("killed_fit.py")
 EQUAL = (
     "model/model.safetensors",
     "model/config.json",
@@ -46,26 +43,9 @@ def recipe(tiny_base: Path, make_recipe: Any) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def process(recipe: Recipe, data_dir: Path) -> Callable[[Path, str | None], int]:
-    """Fit in a process of its own, begun or resumed, and killed before a write; gives its exit code.
-
-    From a server that has only imported, because OpenMP does not live through a fork once it has computed.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["framelens_training.fit", "matplotlib.figure", "tensorboard"])
-
-    def run(folder: Path, killed_before: str | None) -> int:
-        arguments = {
-            "recipe": recipe.model_dump_json(), "run": str(folder), "data": str(data_dir),
-            "killed_before": killed_before,
-        }  # fmt: skip
-        child = context.Process(target=runpy.run_path, args=(str(SCRIPT), {"arguments": arguments}))
-        child.start()
-        child.join()
-        assert child.exitcode is not None
-        return child.exitcode
-
-    return run
+def process(recipe: Recipe, data_dir: Path, fit_in_process: Any) -> Callable[[Path, str | None], int]:
+    """A fit in a process of its own; see the fixture that it is made of."""
+    return lambda folder, killed_before: fit_in_process(recipe, folder, data_dir, killed_before)
 
 
 @pytest.fixture(scope="module")

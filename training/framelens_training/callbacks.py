@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers import ProgressCallback, TrainerCallback
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
-    from framelens_training.features import ContextDropout
-    from framelens_training.trainer import EpochSampler
-
-__all__ = ["Bar", "Checkpoints", "Epochs", "MetricsFile", "metrics"]
+__all__ = ["Bar", "Checkpoints", "Drawn", "Epochs", "MetricsFile", "metrics"]
 
 _NOT_REPEATABLE = ("_runtime", "_per_second")
 _OF_THE_END = ("train_loss", "total_flos")
@@ -70,6 +67,13 @@ class MetricsFile(TrainerCallback):
                 lines.writelines(json.dumps(entry) + "\n" for entry in metrics(state.log_history[-1:]))
 
 
+class Drawn(Protocol):
+    """A data set or a sampler that draws anew in every epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw for an epoch, counted from 0."""
+
+
 class Epochs(TrainerCallback):
     """Tells what draws anew in every epoch which one begins.
 
@@ -79,7 +83,7 @@ class Epochs(TrainerCallback):
         drawn: to be told.
     """
 
-    def __init__(self, drawn: Sequence[ContextDropout | EpochSampler]) -> None:
+    def __init__(self, drawn: Sequence[Drawn]) -> None:
         self._drawn = drawn
 
     def on_epoch_begin(

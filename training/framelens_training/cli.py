@@ -16,6 +16,7 @@ from framelens_training.commands import (
     experiments,
     export,
     fit,
+    pretrain,
     refer,
     sample,
 )
@@ -24,7 +25,7 @@ from framelens_training.console import app
 __all__ = ["app", "main"]
 
 # Importing a command registers it; this is the order of --help's list.
-COMMANDS = (sample, adjudicate, data, fit, experiments, distil, calibrate, export, card, refer)
+COMMANDS = (sample, adjudicate, data, pretrain, fit, experiments, distil, calibrate, export, card, refer)
 
 
 def main() -> None:

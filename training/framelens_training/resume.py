@@ -16,17 +16,20 @@ from pydantic import ValidationError
 from framelens.errors import InputError
 from framelens_training.build import RECORD, read_build
 from framelens_training.files import write_json
-from framelens_training.recipe import Recipe
 from framelens_training.rows import first_fault
-from framelens_training.rundir import environment
+from framelens_training.rundir import begin_run, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from framelens_training.recipe import PretrainRecipe, Recipe
+
 __all__ = [
     "Checkpoint",
+    "begin_or_resume",
     "check_same",
+    "differences",
     "has_begun",
     "is_finished",
     "keep_only",
@@ -72,7 +75,39 @@ def has_begun(run_dir: Path) -> bool:
     return (run_dir / "environment.json").is_file()
 
 
-def check_same(recipe: Recipe, run_dir: Path, data: Path | None = None) -> None:
+def begin_or_resume(
+    recipe: Recipe | PretrainRecipe,
+    run_dir: Path,
+    data_dir: Path | None,
+    overwrite: bool,
+    data: Path | None,
+    resume: bool,
+) -> None:
+    """Make a run directory (see `framelens_training.rundir.begin_run`), or see that it can be gone on with.
+
+    Raises:
+        InputError: no data, a run directory in use, nothing to resume, or a run of something else.
+    """
+    begun = (run_dir / "recipe.json").is_file()
+    if resume and overwrite:
+        raise InputError("give --resume to go on with a run or --overwrite to begin it anew, not both")
+    if resume and not begun:
+        raise InputError(
+            f"there is nothing to resume in {run_dir}: it holds no recipe.json; leave --resume out to begin"
+        )
+    if begun and not (resume or overwrite or is_finished(run_dir)):
+        raise InputError(
+            f"{run_dir} exists and is not finished; give --resume to go on with it, or --overwrite to begin "
+            "it anew"
+        )
+    if resume and has_begun(run_dir):
+        check_same(recipe, run_dir, data)
+    else:
+        # Also a run that was killed before its sentences were all written.
+        begin_run(recipe, run_dir, data_dir, overwrite or resume, data)
+
+
+def check_same(recipe: Recipe | PretrainRecipe, run_dir: Path, data: Path | None = None) -> None:
     """See that a run was begun with this recipe and these sentences.
 
     Where only packages or threads differ, the fit can go on, and a warning is logged that it may not come to
@@ -87,39 +122,40 @@ def check_same(recipe: Recipe, run_dir: Path, data: Path | None = None) -> None:
         InputError: the recipe or the sentences differ, or the folder is no data set.
     """
     try:
-        begun = Recipe.model_validate_json((run_dir / "recipe.json").read_bytes())
+        begun = type(recipe).model_validate_json((run_dir / "recipe.json").read_bytes())
     except ValidationError as error:
         raise InputError(
             f"{run_dir / 'recipe.json'} is not of this version of framelens: {first_fault(error)}"
         ) from error
-    for field, was, given in _differences(begun.model_dump(mode="json"), recipe.model_dump(mode="json")):
+    for field, was, given in differences(begun.model_dump(mode="json"), recipe.model_dump(mode="json")):
         raise InputError(
             f"{run_dir} was begun with {field} = {was!r}, got {given!r}; give the recipe and options that it "
             "was begun with, or begin another run"
         )
     if data is not None:
         read_build(data, recipe.data)
-        for name, was, given in _differences(_digests(run_dir / "splits"), _digests(data)):
+        for name, was, given in differences(_digests(run_dir / "splits"), _digests(data)):
             raise InputError(
                 f"{run_dir} was begun with other sentences: {name} in its splits has the digest "
                 f"{str(was)[:12]}, in {data} {str(given)[:12]}; give the data that it was begun with, leave "
                 "--data out, or begin another run"
             )
     before = json.loads((run_dir / "environment.json").read_bytes())
-    for field, was, given in _differences(before, environment()):
+    for field, was, given in differences(before, environment()):
         _log.warning(
             "%s was begun with %s = %r, now it is %r: the weights may differ in their last digits",
             run_dir, field, was, given,
         )  # fmt: skip
 
 
-def _differences(
+def differences(
     was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON objects differ: the field, what it was, and what it is; None where it is not there."""
     for name in {**was, **now}:
         old, new = was.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{prefix}{name}.")
+            yield from differences(old, new, f"{prefix}{name}.")
         elif old != new:
             yield f"{prefix}{name}", old, new
 

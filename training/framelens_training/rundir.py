@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from framelens.errors import InputError
-from framelens_training.build import build, copy_build, read_build, write_build
+from framelens_training.auxiliary import check_tasks
+from framelens_training.build import build, copy_build, read_build, read_record, write_build
 from framelens_training.files import write_json
 from framelens_training.gather import data_folder
+from framelens_training.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from framelens_training.data import Splits
-    from framelens_training.recipe import DistilRecipe, Recipe
+    from transformers import PreTrainedModel
 
-__all__ = ["begin_run", "environment", "supports_bf16"]
+    from framelens_training.data import Splits
+    from framelens_training.recipe import DistilRecipe, PretrainRecipe
+
+__all__ = ["begin_run", "environment", "put_in_place", "supports_bf16"]
 
 
 def begin_run(
-    recipe: Recipe | DistilRecipe,
+    recipe: Recipe | DistilRecipe | PretrainRecipe,
     run_dir: Path,
     data_dir: Path | None,
     overwrite: bool,
@@ -54,9 +58,12 @@ def begin_run(
     # Before an old run goes.
     if built is None:
         made = build(recipe.data, data_dir)
-        splits, write = made.splits, partial(write_build, made)
+        splits, record, write = made.splits, made.record, partial(write_build, made)
     else:
         splits, write = read_build(built, recipe.data), partial(copy_build, built)
+        record = read_record(built)
+    if isinstance(recipe, Recipe):
+        check_tasks(recipe.auxiliary.tasks, record)
     if run_dir.exists():
         if not (run_dir / "recipe.json").is_file():
             raise InputError(f"{run_dir} is no run of framelens-train, so it is not overwritten")
@@ -66,6 +73,17 @@ def begin_run(
     write(run_dir / "splits")
     write_json(run_dir / "environment.json", environment())
     return splits, data_folder(data_dir, ())
+
+
+def put_in_place(model: PreTrainedModel, tokenizer: Any, folder: Path) -> None:
+    """Write the model beside its place and then move it there: a run that has it is finished."""
+    new = folder.with_name("model.new")
+    for old in (new, folder):
+        if old.exists():
+            shutil.rmtree(old)
+    tokenizer.save_pretrained(new)
+    model.save_pretrained(new)
+    new.rename(folder)
 
 
 def supports_bf16() -> bool:
