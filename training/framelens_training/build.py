@@ -54,14 +54,25 @@ if TYPE_CHECKING:
     from framelens_training.recipe import DataRecipe
     from framelens_training.sources import Source
 
-__all__ = ["CARD", "RECORD", "Build", "build", "check_target", "copy_build", "read_build", "write_build"]
+__all__ = [
+    "AUXILIARY",
+    "CARD",
+    "RECORD",
+    "Build",
+    "build",
+    "check_target",
+    "copy_build",
+    "read_build",
+    "read_record",
+    "write_build",
+]
 
 RECORD = "data.json"
 CARD = "DATA_CARD.md"
-_AUXILIARY = "auxiliary.jsonl"
+AUXILIARY = "auxiliary.jsonl"
 _DROPPED = "dropped.jsonl"
 #: The files of rows that a build can have.
-_ROWS = frozenset({*(f"{name}.jsonl" for name in SPLITS), _AUXILIARY, _DROPPED})
+_ROWS = frozenset({*(f"{name}.jsonl" for name in SPLITS), AUXILIARY, _DROPPED})
 #: What makes two builds of the same sources hold out the same.
 _SPLITTING = ("dev_outlets", "test_outlets", "dev_fraction", "test_fraction", "split_seed")
 
@@ -306,9 +317,9 @@ def write_build(made: Build, folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
     write_splits(made.splits, folder)
     write_rows(folder / _DROPPED, map(dataclasses.asdict, made.splits.removed))
-    names = _ROWS - {_AUXILIARY}
+    names = _ROWS - {AUXILIARY}
     if made.auxiliary:
-        write_rows(folder / _AUXILIARY, made.auxiliary)
+        write_rows(folder / AUXILIARY, made.auxiliary)
         names = _ROWS
     digests = {name: sha256(folder / name) for name in sorted(names)}
     record = made.record | {"files": digests}
@@ -325,7 +336,7 @@ def read_build(folder: Path, recipe: DataRecipe) -> Splits:
     """
     if not (folder / RECORD).is_file():
         raise InputError(f"{folder} holds no {RECORD}, so `framelens-train data` did not build it")
-    record = _read_record(folder)
+    record = read_record(folder)
     for name, digest in record["files"].items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise InputError(
@@ -363,23 +374,27 @@ def check_target(folder: Path, overwrite: bool) -> None:
     if folder.is_file() or (any(folder.iterdir()) and not (folder / RECORD).is_file()):
         raise InputError(f"{folder} is no data set of framelens-train, so it is not overwritten")
     if (folder / RECORD).is_file():
-        _read_record(folder)
+        read_record(folder)
         if not overwrite:
             raise InputError(f"{folder} holds a data set; choose another folder or give --overwrite")
 
 
 def _names(folder: Path) -> tuple[str, ...]:
     """The files of a built folder; the record comes last, so that a folder without it is none."""
-    return (*_read_record(folder)["files"], "counts.json", CARD, RECORD)
+    return (*read_record(folder)["files"], "counts.json", CARD, RECORD)
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
-    """The record of a built folder, which names no other files than a build has."""
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a built folder, which names no other files than a build has.
+
+    Raises:
+        InputError: it is missing or something else.
+    """
     path = folder / RECORD
     try:
         record = json.loads(path.read_bytes())
         known = record.keys() >= {"files", "settings", "restricted"} and record["files"].keys() <= _ROWS
-    except (ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError):
         known = False
     if not known:
         raise InputError(

@@ -135,6 +135,9 @@ class ContextDropout(torch.utils.data.Dataset[dict[str, Any]]):
         return len(self._paired)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._lone[index] if self.hides(index) else self._paired[index]
+
+    def hides(self, index: int) -> bool:
+        """Whether this epoch shows a sentence without its context."""
         # Seeded by a text: the hash of a tuple would not spread near seeds apart.
-        hide = random.Random(f"{self._seed}:{self._epoch}:{index}").random() < self._share
-        return self._lone[index] if hide else self._paired[index]
+        return random.Random(f"{self._seed}:{self._epoch}:{index}").random() < self._share

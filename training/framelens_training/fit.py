@@ -5,6 +5,8 @@ A run directory holds
 * ``recipe.json``, ``splits/`` and ``environment.json``: what it was made of;
 * ``metrics.jsonl``: loss and rate every few steps, the figures on dev every epoch; ``time.json``;
 * ``checkpoints/``, with TensorBoard's logs in ``checkpoints/runs/``;
+* ``before/``, where the recipe has epochs on auxiliary sentences alone: their metrics, time and, until the
+  run is finished, checkpoints;
 * ``dev_predictions.jsonl`` and ``plots/``: what the best epoch by dev macro-F1 gives on dev;
 * ``model/``, that epoch's model, put in place last.
 """
@@ -13,38 +15,41 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_model
 from tokenizers import Tokenizer
+from torch.utils.data import ConcatDataset
 from transformers import EarlyStoppingCallback, ProgressCallback, set_seed
 
 from framelens.encoding import PairEncoder
 from framelens.errors import InputError, require
 from framelens.hf import FramingConfig, FramingForSequenceClassification
+from framelens_training.auxiliary import AuxiliarySet, TaskCollator, read_auxiliary
 from framelens_training.base import load_base, token_limit
 from framelens_training.build import read_build
 from framelens_training.callbacks import Bar, Checkpoints, Epochs, MetricsFile, metrics
 from framelens_training.dev import DevSet
-from framelens_training.features import Collator, ContextDropout, sentence_features
+from framelens_training.features import ContextDropout, sentence_features
 from framelens_training.files import write_lines
 from framelens_training.lora import add_lora, merge_lora
-from framelens_training.objective import FitModel, label_weights
+from framelens_training.objective import FitModel, TaskHeads, label_weights
 from framelens_training.plots import draw_plots
 from framelens_training.resume import (
-    check_same,
-    has_begun,
+    begin_or_resume,
     is_finished,
     keep_only,
     last_checkpoint,
     seconds_before,
 )
-from framelens_training.rundir import begin_run
+from framelens_training.rundir import put_in_place
+from framelens_training.swaps import SwappedSentences
 from framelens_training.trainer import EpochSampler, FitTrainer, choose_attention, training_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from transformers import TrainingArguments
 
@@ -57,6 +62,7 @@ __all__ = ["CHECKPOINT_MINUTES", "fit", "fresh_model"]
 #: Between two checkpoints of a fit, unless another time is asked for.
 CHECKPOINT_MINUTES = 2.0
 _LOGGING_STEPS = 10
+_BEFORE = "before"
 
 
 def fresh_model(recipe: Recipe, offline: bool = False) -> tuple[FramingForSequenceClassification, Any]:
@@ -70,9 +76,14 @@ def fresh_model(recipe: Recipe, offline: bool = False) -> tuple[FramingForSequen
         InputError: there is no encoder where ``base`` points, or it cannot read ``max_tokens``.
     """
     base = load_base(recipe.base, offline)
-    for name in ("attention_probs_dropout_prob", "attention_dropout"):
+    dropout = dict.fromkeys(
+        ("attention_probs_dropout_prob", "attention_dropout"), recipe.model.attention_dropout
+    )
+    if recipe.model.hidden_dropout is not None:
+        dropout |= dict.fromkeys(("hidden_dropout_prob", "dropout"), recipe.model.hidden_dropout)
+    for name, share in dropout.items():
         if hasattr(base.config, name):
-            setattr(base.config, name, recipe.model.attention_dropout)
+            setattr(base.config, name, share)
     config = FramingConfig(
         encoder=base.config,
         pooling=recipe.model.pooling,
@@ -123,8 +134,8 @@ def fit(
         The best epoch's metrics on dev.
 
     Raises:
-        InputError: no data, no such base encoder, a run directory in use, nothing to resume, or a run to
-            resume of another recipe or other sentences.
+        InputError: no data, data without an auxiliary task of the recipe, no such base encoder, a run
+            directory in use, nothing to resume, or a run to resume of another recipe or other sentences.
         MissingExtraError: matplotlib or, for low-rank changes, peft is not installed.
     """
     require("matplotlib", "train")
@@ -134,7 +145,7 @@ def fit(
     args = _arguments(recipe.train, checkpoints)
     with args.main_process_first(local=False):
         if args.process_index == 0:
-            _begin(recipe, run_dir, data_dir, overwrite, data, resume)
+            begin_or_resume(recipe, run_dir, data_dir, overwrite, data, resume)
         splits = read_build(run_dir / "splits", recipe.data)
         checkpoint = last_checkpoint(checkpoints)
     if is_finished(run_dir):
@@ -148,9 +159,18 @@ def fit(
         reads_context=recipe.model.context_sentences > 0,
     )
     dev = DevSet(splits.dev, encoder, recipe.data.dev_outlets)
-    trainer = _trainer(recipe, args, model, encoder, splits, dev)
+    tasks = recipe.auxiliary.tasks
+    rows = read_auxiliary(run_dir / "splits", tasks)
+    auxiliary = AuxiliarySet(rows, tasks, encoder, recipe.train.seed)
+    with_losses = _losses(recipe, model, splits, auxiliary)
+    fitted = with_losses()
+    if recipe.auxiliary.before:
+        # With an object of its own, for accelerate prepares none a second time.
+        own = with_losses()
+        _fit_before(recipe, run_dir / _BEFORE, own, auxiliary, encoder.pad_id, checkpoint_minutes)
+    trainer = _trainer(recipe, args, fitted, encoder, splits, dev, auxiliary)
     times = run_dir / "time.json"
-    before = 0.0 if checkpoint is None else seconds_before(times)
+    before = seconds_before(run_dir / _BEFORE / times.name if checkpoint is None else times)
     trainer.add_callback(Checkpoints(checkpoint_minutes, times, before))
     trainer.add_callback(MetricsFile(run_dir / "metrics.jsonl"))
     history, best = _run(trainer, checkpoint)
@@ -161,8 +181,9 @@ def fit(
         write_lines(run_dir / "metrics.jsonl", history)
         write_lines(run_dir / "dev_predictions.jsonl", predictions)
         draw_plots(history, predictions, run_dir / "plots")
-        _put_in_place(model, tokenizer, run_dir / "model")
+        put_in_place(model, tokenizer, run_dir / "model")
         keep_only(checkpoints, best)
+        shutil.rmtree(run_dir / _BEFORE / "checkpoints", ignore_errors=True)
     return _best(history)
 
 
@@ -174,82 +195,123 @@ def _run(trainer: FitTrainer, checkpoint: Checkpoint | None) -> tuple[list[dict[
     return list(metrics(trainer.state.log_history)), Path(str(trainer.state.best_model_checkpoint))
 
 
-def _arguments(recipe: TrainRecipe, checkpoints: Path) -> TrainingArguments:
+def _arguments(recipe: TrainRecipe, checkpoints: Path, on_dev: bool = True) -> TrainingArguments:
+    if on_dev:
+        # The latest and the best; with a limit of 1 the Trainer would remove the latest in the end, and a fit
+        # that is killed thereafter would have to repeat what came behind its best epoch.
+        kept = {"save_total_limit": 2, "load_best_model_at_end": True, "metric_for_best_model": "macro_f1"}
+    else:
+        kept = {"save_total_limit": 1}
     return training_arguments(
         recipe,
         checkpoints,
-        eval_strategy="epoch",
+        eval_strategy="epoch" if on_dev else "no",
         save_strategy="epoch",
-        # The latest and the best; with a limit of 1 the Trainer would remove the latest in the end, and a fit
-        # that is killed thereafter would have to repeat what came behind its best epoch.
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="macro_f1",
         restore_callback_states_from_checkpoint=True,
         logging_steps=_LOGGING_STEPS,
         gradient_accumulation_steps=recipe.gradient_accumulation,
         max_grad_norm=recipe.gradient_clip,
         train_sampling_strategy="random",  # the FitTrainer has its own
+        **kept,
     )
 
 
-def _begin(
-    recipe: Recipe, run_dir: Path, data_dir: Path | None, overwrite: bool, data: Path | None, resume: bool
-) -> None:
-    """Make the run directory, or see that it can be gone on with."""
-    begun = (run_dir / "recipe.json").is_file()
-    if resume and overwrite:
-        raise InputError("give --resume to go on with a run or --overwrite to begin it anew, not both")
-    if resume and not begun:
-        raise InputError(
-            f"there is nothing to resume in {run_dir}: it holds no recipe.json; leave --resume out to begin"
-        )
-    if begun and not (resume or overwrite or is_finished(run_dir)):
-        raise InputError(
-            f"{run_dir} exists and is not finished; give --resume to go on with it, or --overwrite to begin "
-            "it anew"
-        )
-    if resume and has_begun(run_dir):
-        check_same(recipe, run_dir, data)
-    else:
-        # Also a run that was killed before its sentences were all written.
-        begin_run(recipe, run_dir, data_dir, overwrite or resume, data)
-
-
-def _trainer(
-    recipe: Recipe,
-    args: TrainingArguments,
-    model: FramingForSequenceClassification,
-    encoder: PairEncoder,
-    splits: Splits,
-    dev: DevSet,
-) -> FitTrainer:
+def _losses(
+    recipe: Recipe, model: FramingForSequenceClassification, splits: Splits, auxiliary: AuxiliarySet
+) -> Callable[[], FitModel]:
+    """Make ready what shall be fitted; gives what puts the losses on top of it."""
     train = recipe.train
     add_lora(model, recipe.lora)
     if train.freeze_embeddings:
         embeddings = getattr(model.encoder, "embeddings", None) or model.encoder.get_input_embeddings()
         embeddings.requires_grad_(requires_grad=False)
+    weights = label_weights(splits.counts()["train"], train.balance)
+    width = model.config.encoder.hidden_size
+    tasks = TaskHeads(width, auxiliary.n_targets, recipe.auxiliary.weight) if auxiliary.n_targets else None
+    return partial(FitModel, model, train, weights, tasks)
+
+
+def _fit_before(
+    recipe: Recipe,
+    folder: Path,
+    fitted: FitModel,
+    auxiliary: AuxiliarySet,
+    pad_id: int,
+    checkpoint_minutes: float,
+) -> None:
+    """Fit on auxiliary sentences alone, in place; or read what came of that before the fit was killed."""
+    train = recipe.train.model_copy(update={"epochs": recipe.auxiliary.before})
+    checkpoints = folder.absolute() / "checkpoints"
+    args = _arguments(train, checkpoints, on_dev=False)
+    with args.main_process_first(local=False):
+        checkpoint = last_checkpoint(checkpoints)
+    if checkpoint is not None and checkpoint.is_last:
+        load_model(fitted, checkpoint.folder / "model.safetensors")
+        return
+    n = len(auxiliary.features)
+    lengths = [len(feature["pair"]) for feature in auxiliary.features]
+    size = args.train_batch_size * train.gradient_accumulation
+    sampler = EpochSampler(lengths, size, train.seed, partial(auxiliary.draw, n))
+    trainer = FitTrainer(
+        fitted,
+        train,
+        sampler,
+        args=args,
+        train_dataset=auxiliary.features,
+        data_collator=TaskCollator(pad_id, len(auxiliary.n_targets)),
+        callbacks=[Epochs([sampler])],
+    )
+    _show(trainer)
+    folder.mkdir(exist_ok=True)
+    times = folder / "time.json"
+    seconds = 0.0 if checkpoint is None else seconds_before(times)
+    trainer.add_callback(Checkpoints(checkpoint_minutes, times, seconds))
+    trainer.add_callback(MetricsFile(folder / "metrics.jsonl"))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.folder))
+
+
+def _trainer(
+    recipe: Recipe,
+    args: TrainingArguments,
+    fitted: FitModel,
+    encoder: PairEncoder,
+    splits: Splits,
+    dev: DevSet,
+    auxiliary: AuxiliarySet,
+) -> FitTrainer:
+    train = recipe.train
     labelled = [row for row in splits.train if row["label"] is not None]
     lone, paired = (
         sentence_features(labelled, encoder, context, train.unsure_weight) for context in (False, True)
     )
+    sentences: ContextDropout | SwappedSentences
     sentences = ContextDropout(paired, lone, train.context_dropout, train.seed)
+    if train.swap_share:
+        sentences = SwappedSentences(
+            sentences, labelled, encoder, train.swap_share, train.seed, train.unsure_weight
+        )
     size = args.train_batch_size * train.gradient_accumulation
-    sampler = EpochSampler([len(feature["pair"]) for feature in paired], size, train.seed)
+    lengths = [len(feature["pair"]) for feature in (*paired, *auxiliary.features)]
+    chosen = auxiliary.beside(len(paired), recipe.auxiliary.share)
+    sampler = EpochSampler(lengths, size, train.seed, chosen)
     trainer = FitTrainer(
-        FitModel(model, train, label_weights(splits.counts()["train"], train.balance)),
+        fitted,
         train,
         sampler,
         args=args,
-        train_dataset=sentences,
+        train_dataset=ConcatDataset([sentences, auxiliary.features]),  # type: ignore[list-item]
         eval_dataset=dev.features,
-        data_collator=Collator(encoder.pad_id),
+        data_collator=TaskCollator(encoder.pad_id, len(auxiliary.n_targets)),
         compute_metrics=dev.metrics,
         callbacks=[EarlyStoppingCallback(train.patience), Epochs([sentences, sampler])],
     )
+    _show(trainer)
+    return trainer
+
+
+def _show(trainer: FitTrainer) -> None:
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(Bar())
-    return trainer
 
 
 def _best(entries: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -257,14 +319,3 @@ def _best(entries: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     epochs = [entry for entry in entries if "eval_macro_f1" in entry]
     best = max(epochs, key=lambda entry: entry["eval_macro_f1"])
     return {name: float(value) for name, value in best.items()}
-
-
-def _put_in_place(model: FramingForSequenceClassification, tokenizer: Any, folder: Path) -> None:
-    """Write the model beside its place and then move it there: a run that has it is finished."""
-    new = folder.with_name("model.new")
-    for old in (new, folder):
-        if old.exists():
-            shutil.rmtree(old)
-    tokenizer.save_pretrained(new)
-    model.save_pretrained(new)
-    new.rename(folder)

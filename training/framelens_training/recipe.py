@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AuxiliaryRecipe",
     "DataRecipe",
     "DistilRecipe",
     "LoraRecipe",
+    "MaskedTrainRecipe",
     "ModelRecipe",
     "PoolRecipe",
+    "PretrainRecipe",
     "QuantizeRecipe",
     "Recipe",
     "StudentRecipe",
@@ -58,6 +61,9 @@ class ModelRecipe(_Section):
     pooling: Literal["cls", "mean", "attention"] = "mean"
     dropout: Fraction = 0.1
     attention_dropout: Fraction = Field(0.0, description="inside the encoder; drawing it is slow on CPUs")
+    hidden_dropout: Fraction | None = Field(
+        None, description="behind the encoder's layers; none leaves what the encoder's own settings say"
+    )
     max_tokens: int = Field(256, ge=16, le=8192, description="longest pair, in tokens")
     context_sentences: int = Field(0, ge=0, le=2, description="sentences before that the model reads")
 
@@ -87,10 +93,40 @@ class TrainRecipe(_Section):
     context_dropout: float = Field(
         0.5, ge=0, le=1, description="share of the training sentences shown without their context"
     )
+    swap_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the training sentences shown with other states in place of theirs, drawn anew "
+        "each epoch",
+    )
     cue_weight: float = Field(1.0, ge=0, description="weight of the cue tagger's loss")
     rule_weight: float = Field(
         0.5, ge=0, description="weight of an auxiliary loss on the codebook's rule; its head is not exported"
     )
+
+
+class AuxiliaryRecipe(_Section):
+    """Tasks of public sets that the encoder learns before ours or beside it; their heads are not exported."""
+
+    tasks: tuple[str, ...] = Field((), description="those of the data set's auxiliary tasks that are learned")
+    weight: float = Field(0.5, gt=0, description="of their loss; that of the label's is 1")
+    share: float = Field(
+        0.5, ge=0, description="auxiliary sentences that an epoch shows for each training sentence of ours"
+    )
+    before: int = Field(
+        0, ge=0, description="epochs on auxiliary sentences alone, which come before all others"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_use_for_its_tasks(self) -> Self:
+        if len({*self.tasks}) < len(self.tasks):
+            raise ValueError("tasks names a task twice")
+        if self.before and not self.tasks:
+            raise ValueError("before asks for epochs on auxiliary tasks, and tasks names none")
+        if self.tasks and not (self.share or self.before):
+            raise ValueError("tasks are named, and with share = 0 and before = 0 nothing of them is read")
+        return self
 
 
 class LoraRecipe(_Section):
@@ -112,6 +148,7 @@ class Recipe(_Section):
     data: DataRecipe
     model: ModelRecipe = ModelRecipe()
     train: TrainRecipe = TrainRecipe()
+    auxiliary: AuxiliaryRecipe = AuxiliaryRecipe()
     lora: LoraRecipe = LoraRecipe()
 
 
@@ -130,7 +167,10 @@ class StudentRecipe(_Section):
     base: str | None = Field(None, description="the encoder that the student begins as, as in a fit's recipe")
     model: ModelRecipe = Field(ModelRecipe(), description="the network on top of ``base``")
     layers: tuple[int, ...] = Field(
-        (), description="the first teacher's layers that the student begins with, and its word vectors"
+        (), description="layers that the student begins with, beside word vectors"
+    )
+    layers_of: str | None = Field(
+        None, description="the bundle or run directory that they are taken from; none is the first teacher"
     )
     seed: int = 0
     epochs: float = Field(2.0, gt=0)
@@ -149,7 +189,9 @@ class StudentRecipe(_Section):
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:
         if (self.base is None) == (not self.layers):
-            raise ValueError("a student begins either as a base or with layers of its teacher")
+            raise ValueError("a student begins either as a base or with layers of another model")
+        if self.layers_of is not None and not self.layers:
+            raise ValueError("layers_of says whose layers the student begins with; give layers as well")
         return self
 
 
@@ -158,6 +200,9 @@ class QuantizeRecipe(_Section):
 
     sentences: int = Field(2_048, ge=1, description="that they are measured on")
     tail: float = Field(1e-5, ge=0, lt=0.5, description="share of the values beyond a range, on either side")
+    smoothing: float = Field(
+        0.0, ge=0, le=1, description="how much of the spread between dimensions the weights take over"
+    )
 
 
 class DistilRecipe(_Section):
@@ -175,8 +220,55 @@ class DistilRecipe(_Section):
     quantize: QuantizeRecipe | None = None
 
 
-AnyRecipe = TypeVar("AnyRecipe", Recipe, DistilRecipe)
-_FOLDERS: dict[type[BaseModel], str] = {Recipe: "recipes", DistilRecipe: "recipes/students"}
+class CorpusRecipe(_Section):
+    """Which articles an encoder is pre-trained on, and how their sentences are packed into blocks."""
+
+    articles_of_file: int | None = Field(
+        None, ge=1, description="most articles of one file, drawn at random; none takes all"
+    )
+    min_words: int = Field(4, ge=1, description="of a sentence; shorter ones are left out")
+    max_tokens: int = Field(128, ge=16, le=8192, description="longest block, in tokens")
+    held_out: float = Field(
+        0.02, gt=0, lt=1, description="share of the articles that only measures perplexity"
+    )
+    seed: int = Field(0, description="of what is drawn and held out")
+
+
+class MaskedTrainRecipe(_Section):
+    """How an encoder learns to fill in what is masked."""
+
+    seed: int = Field(0, ge=0)
+    mask_share: float = Field(0.15, gt=0, lt=1, description="share of the tokens that are to be filled in")
+    whole_words: bool = Field(True, description="mask all pieces of a word together")
+    epochs: int = Field(2, ge=1)
+    batch_size: int = Field(32, ge=1, description="blocks that one device reads at once")
+    gradient_accumulation: int = Field(1, ge=1, description="batches before each step")
+    gradient_clip: float = Field(1.0, ge=0, description="largest norm of the gradients; 0 leaves them be")
+    learning_rate: float = Field(1e-4, gt=0)
+    warmup: Fraction = Field(0.06, description="share of the steps in which the rate rises")
+    weight_decay: float = Field(0.01, ge=0)
+
+
+class PretrainRecipe(_Section):
+    """Masked-language pre-training of an encoder on raw articles; ``base`` as in `Recipe`.
+
+    ``data`` says which sentences will be fitted on and measured on later: nothing of its dev and test, and
+    none of its held-out outlets, is read.
+    """
+
+    name: str
+    base: str = "packaged"
+    data: DataRecipe
+    corpus: CorpusRecipe = CorpusRecipe()
+    train: MaskedTrainRecipe = MaskedTrainRecipe()
+
+
+AnyRecipe = TypeVar("AnyRecipe", Recipe, DistilRecipe, PretrainRecipe)
+_FOLDERS: dict[type[BaseModel], str] = {
+    Recipe: "recipes",
+    DistilRecipe: "recipes/students",
+    PretrainRecipe: "recipes/pretrain",
+}
 
 
 def load_recipe(name_or_path: str, kind: type[AnyRecipe], changes: Sequence[str] = ()) -> AnyRecipe:

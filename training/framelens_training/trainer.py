@@ -17,7 +17,7 @@ from framelens_training.rates import parameter_groups
 from framelens_training.rundir import supports_bf16
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from framelens.hf import FramingForSequenceClassification
     from framelens_training.objective import FitModel
-    from framelens_training.recipe import StudentRecipe, TrainRecipe
+    from framelens_training.recipe import MaskedTrainRecipe, StudentRecipe, TrainRecipe
 
 __all__ = ["EpochSampler", "FitTrainer", "choose_attention", "dev_metrics", "training_arguments"]
 
@@ -74,7 +74,9 @@ def _macro_f1(gold: npt.NDArray[Any], found: npt.NDArray[Any]) -> float:
     return float(f1_score(gold, found, average="macro", zero_division=0.0))
 
 
-def training_arguments(recipe: TrainRecipe | StudentRecipe, folder: Path, **own: Any) -> TrainingArguments:
+def training_arguments(
+    recipe: TrainRecipe | StudentRecipe | MaskedTrainRecipe, folder: Path, **own: Any
+) -> TrainingArguments:
     """Settings of the Trainer.
 
     Args:
@@ -115,21 +117,32 @@ class EpochSampler(Sampler[int]):
         lengths: of the sentences, in tokens.
         size: how many are read before each step.
         seed: of the order.
+        chosen: places of the sentences that an epoch reads, as many in each; all where nothing chooses.
     """
 
-    def __init__(self, lengths: Sequence[int], size: int, seed: int) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        size: int,
+        seed: int,
+        chosen: Callable[[int], Sequence[int]] | None = None,
+    ) -> None:
         self._lengths, self._size, self._seed, self._epoch = list(lengths), size, seed, 0
+        self._chosen = chosen or (lambda _: range(len(self._lengths)))
+        self._n = len(self._chosen(0))
 
     def set_epoch(self, epoch: int) -> None:
         """Order for an epoch, counted from 0."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return self._n
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(1_000_003 * self._seed + self._epoch)
-        return iter(LengthGroupedSampler(self._size, lengths=self._lengths, generator=generator))
+        places = self._chosen(self._epoch)
+        lengths = [self._lengths[place] for place in places]
+        return (places[i] for i in LengthGroupedSampler(self._size, lengths=lengths, generator=generator))
 
 
 class FitTrainer(Trainer):
@@ -151,6 +164,16 @@ class FitTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:  # noqa: ARG002  (the base's)
         return self._sampler
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log; beside the loss also that of each auxiliary task, as its mean since the last time."""
+        tasks = self.fitted.tasks
+        if "loss" in logs and tasks is not None:
+            sums = self.accelerator.reduce(tasks.take_sums().to(self.args.device), "sum")
+            for name, loss, weight in zip(tasks.names, *sums.tolist(), strict=True):
+                if weight:
+                    logs[f"auxiliary_loss_{name}"] = loss / weight
+        super().log(logs, start_time)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The optimiser, with parameters in groups where their rates differ."""

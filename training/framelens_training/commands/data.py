@@ -85,11 +85,16 @@ def data(
 
         framelens-train data seed --recipe quickstart -o data
 
+    With sentences of public sets, which a recipe's \\[auxiliary] can name the tasks of:
+
+        framelens-train data --with conll2010_wiki --with ptc -o data --data-dir DATA
+
     Then fit on it with the same recipe:
 
         framelens-train fit minilm --data data -o runs/minilm
 
-    The folder holds train.jsonl, dev.jsonl, test.jsonl, dropped.jsonl, data.json and DATA_CARD.md.
+    The folder holds train.jsonl, dev.jsonl, test.jsonl, dropped.jsonl, data.json and DATA_CARD.md, and
+    auxiliary.jsonl where a public set is on.
 
     A .toml of your own has a \\[\\[source]] for each source: name, kind (annotated, references, seed,
     benchmark), files, role (split, train, evaluate), licence, terms (open, unstated, non-commercial, agpl).

@@ -77,6 +77,11 @@ def fit(
             --base FacebookAI/roberta-base --set train.learning_rate=3e-5 \
             --set train.layer_decay=0.9 --set train.unsure_weight=0.5
 
+    With tasks of public sets beside ours, which `data --with` has put into the data set:
+
+        framelens-train fit minilm -o runs/tasks --data data \
+            --set 'auxiliary.tasks=["hedge", "propaganda"]' --set auxiliary.share=0.5
+
     A large one, through low-rank changes of its weights:
 
         framelens-train fit minilm -o runs/large \
