@@ -123,7 +123,9 @@ class OnnxBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
-        tensors = bundle.tensors()
+        # onnxruntime takes no tensor that the graph does not name, such as factors that it needs once for
+        # several products.
+        tensors = {name: array for name, array in bundle.tensors().items() if name.encode() in graph}
         values = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in tensors.items()}
         options.add_external_initializers(list(values), list(values.values()))
         errors = ort.capi.onnxruntime_pybind11_state
@@ -188,7 +190,7 @@ class TorchBackend:
         # Every pass costs torch some milliseconds, more than a little padding does.
         self.enough_tokens = self.token_budget
         dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-        model = _torch_model(bundle, hf, torch, dtypes[precision])
+        model = _torch_model(bundle, hf, dtypes[precision])
         try:
             self._model = model.to(device).eval()
         except (RuntimeError, AssertionError) as error:
@@ -253,22 +255,16 @@ def _without_progress() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _torch_model(bundle: Bundle, hf: Any, torch: Any, dtype: Any) -> Any:
+def _torch_model(bundle: Bundle, hf: Any, dtype: Any) -> Any:
     """The model in transformers' form.
 
     Raises:
         ModelFormatError: the weights are incomplete: transformers would fill them with random numbers.
     """
     kind = hf.FramingForSequenceClassification
-    if bundle.has_int8:
-        config = hf.FramingConfig.from_pretrained(bundle.folder, precision="fp32")
-        model = kind(config).to(dtype)
-        weights = {name: torch.from_numpy(values) for name, values in bundle.weights().items()}
-        missing = list(model.load_state_dict(weights, strict=False).missing_keys)
-    else:
-        with _without_progress():
-            model, found = kind.from_pretrained(bundle.folder, dtype=dtype, output_loading_info=True)
-        missing = list(found["missing_keys"])
+    with _without_progress():
+        model, found = kind.from_pretrained(bundle.folder, dtype=dtype, output_loading_info=True)
+    missing = list(found["missing_keys"])
     if missing:
         raise ModelFormatError(f"{bundle.folder}: model.safetensors lacks {', '.join(sorted(missing))}")
     return model

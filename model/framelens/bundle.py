@@ -4,7 +4,7 @@ A bundle is a Hugging Face model directory: ``config.json``, ``tokenizer.json``,
 ``model.safetensors`` (fp16), ``model.onnx`` (the graph without the weights), and beside them
 ``quality.json`` and ``model_card.md``, which say how good it is. An int8 model also has
 ``model.int8.onnx``, and its weights are int8 with the float32 step of each row beside them, under
-their name and ``.scale``.
+their name and ``.scale``, and where columns were scaled as well a factor of each, under ``.columns``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     import numpy as np
     from tokenizers import Tokenizer
 
-__all__ = ["BUNDLED", "FAST", "SCALE_SUFFIX", "Bundle", "BundleConfig", "Precision", "find_bundle"]
+__all__ = [
+    "BUNDLED",
+    "COLUMNS_SUFFIX",
+    "FAST",
+    "SCALE_SUFFIX",
+    "Bundle",
+    "BundleConfig",
+    "Precision",
+    "find_bundle",
+]
 
 #: What a model computes in.
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
@@ -35,6 +44,8 @@ BUNDLED, FAST = "bundled", "fast"
 _PACKAGED = {BUNDLED: "bundled", FAST: "bundled_fast"}
 #: Behind the name of an int8 matrix: that of the steps of its rows.
 SCALE_SUFFIX = ".scale"
+#: Behind the same: that of the factors of its columns.
+COLUMNS_SUFFIX = ".columns"
 _GRAPHS: dict[str, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 _REQUIRED = ("config.json", "tokenizer.json", "model.safetensors")
 
@@ -159,9 +170,10 @@ class Bundle:
         found = {}
         for name, values in stored.items():
             scales = stored.get(f"{name}{SCALE_SUFFIX}")
+            columns = stored.get(f"{name}{COLUMNS_SUFFIX}")
             if scales is not None:
-                found[name] = values * scales[:, None]
-            elif not name.endswith(SCALE_SUFFIX):
+                found[name] = values * scales[:, None] * (1 if columns is None else columns)
+            elif not name.endswith((SCALE_SUFFIX, COLUMNS_SUFFIX)):
                 found[name] = values
         return found
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Literal
 
+from framelens.bundle import find_bundle
 from framelens.errors import InputError, require
 from framelens.labels import CUE_TAGS, LABELS
 
@@ -119,12 +120,6 @@ class FramingForSequenceClassification(PreTrainedModel):
 
     def __init__(self, config: FramingConfig) -> None:
         super().__init__(config)
-        if getattr(config, "precision", "fp32") == "int8":
-            # transformers would take the bytes for weights and leave out their steps.
-            raise InputError(
-                "expected weights in floating point, got those of an int8 model; load it with "
-                "framelens.FramingClassifier.from_pretrained, there also with backend='torch'"
-            )
         if config.pooling not in ("cls", "mean", "attention"):
             raise InputError(f"pooling must be cls, mean or attention, got {config.pooling!r}")
         self.encoder = AutoModel.from_config(config.encoder, **encoder_options(config.encoder))
@@ -135,6 +130,31 @@ class FramingForSequenceClassification(PreTrainedModel):
         self.classifier = nn.Linear(width, len(LABELS))
         self.cue_tagger = nn.Linear(width, len(CUE_TAGS))
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a model as transformers does; one that is stored as int8 is loaded in floating point.
+
+        Args:
+            pretrained_model_name_or_path: a folder or a hub id.
+            args: as in transformers.
+            kwargs: as in transformers.
+
+        Raises:
+            ModelFormatError: an int8 model is damaged.
+        """
+        name, config = pretrained_model_name_or_path, kwargs.get("config")
+        revision = kwargs.get("revision") or "main"
+        if config is None and name is not None:
+            config = FramingConfig.from_pretrained(name, revision=revision)
+        if config is None or getattr(config, "precision", "fp32") != "int8":
+            return super().from_pretrained(name, *args, **kwargs)
+        # transformers would take the bytes for weights and leave out their steps.
+        kwargs.pop("revision", None)
+        weights = find_bundle(name, revision).weights()
+        kwargs["config"] = FramingConfig.from_dict(config.to_dict() | {"precision": "fp32"})
+        kwargs["state_dict"] = {weight: torch.from_numpy(values) for weight, values in weights.items()}
+        return super().from_pretrained(None, *args, **kwargs)
 
     def forward(
         self,

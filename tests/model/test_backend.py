@@ -69,13 +69,6 @@ def test_an_int8_model_refuses_a_padded_batch() -> None:
         list(build_backend(find_bundle(FAST)).run([collate(pairs, encoder.pad_id)]))
 
 
-def test_transformers_refuses_bytes_for_weights() -> None:
-    transformers = pytest.importorskip("transformers")
-    pytest.importorskip("framelens.hf")
-    with pytest.raises(InputError, match="those of an int8 model"):
-        transformers.AutoModelForSequenceClassification.from_pretrained(find_bundle(FAST).folder)
-
-
 def test_precisions() -> None:
     assert build_backend(find_bundle()).precision == "fp32"
     assert build_backend(find_bundle(FAST)).precision == "int8"

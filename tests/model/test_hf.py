@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 import framelens.hf
 from framelens import LABELS, FramingClassifier, InputError, ModelFormatError
-from framelens.bundle import find_bundle
+from framelens.bundle import BUNDLED, FAST, find_bundle
 
 LINES = (
     (Path(__file__).parents[1] / "data" / "judged_sentences.jsonl").read_text(encoding="utf-8").splitlines()
@@ -24,9 +24,9 @@ LINES = (
 TEXTS = [row["text"] for row in map(json.loads, LINES) if row["label"]]
 
 
-@pytest.fixture(scope="module")
-def folder() -> Path:
-    return find_bundle().folder
+@pytest.fixture(scope="module", params=[BUNDLED, FAST])
+def folder(request: pytest.FixtureRequest) -> Path:
+    return find_bundle(request.param).folder
 
 
 def test_auto_class_loads_it_without_remote_code(folder: Path) -> None:
@@ -35,9 +35,9 @@ def test_auto_class_loads_it_without_remote_code(folder: Path) -> None:
     assert [model.config.id2label[i] for i in range(3)] == [str(label) for label in LABELS]
 
 
-def test_pipeline_gives_the_same_named_probabilities(folder: Path, classifier: FramingClassifier) -> None:
+def test_pipeline_gives_the_same_named_probabilities(folder: Path) -> None:
     pipe = pipeline("text-classification", model=str(folder), dtype=torch.float32, top_k=None)
-    ours = classifier.predict_proba(TEXTS)
+    ours = FramingClassifier.from_pretrained(folder, precision="fp32").predict_proba(TEXTS)
     for row, found in zip(ours, pipe(TEXTS, batch_size=8), strict=True):
         scores = {entry["label"]: entry["score"] for entry in found}
         np.testing.assert_allclose([scores[str(label)] for label in LABELS], row, atol=1e-4)
@@ -45,16 +45,17 @@ def test_pipeline_gives_the_same_named_probabilities(folder: Path, classifier: F
 
 def test_the_tokeniser_is_the_same(folder: Path) -> None:
     theirs = AutoTokenizer.from_pretrained(folder)
-    ours = find_bundle().tokenizer()
+    ours = find_bundle(folder).tokenizer()
     for text in TEXTS:
         assert theirs(text)["input_ids"] == ours.encode(text).ids
 
 
 def test_padding_and_absent_masks_change_nothing(folder: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    ids = torch.tensor([[101, 2003, 2023, 102]])
-    padded = torch.tensor([[101, 2003, 2023, 102, 0, 0]])
-    mask = torch.tensor([[1, 1, 1, 1, 0, 0]])
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = torch.tensor([tokenizer("It is said so.")["input_ids"]])
+    padded = torch.nn.functional.pad(ids, (0, 2), value=tokenizer.pad_token_id)
+    mask = torch.nn.functional.pad(torch.ones_like(ids), (0, 2))
     with torch.inference_mode():
         bare, full = model(ids), model(padded, attention_mask=mask)
     torch.testing.assert_close(bare.logits, full.logits, atol=1e-5, rtol=0)

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from transformers import AutoConfig
 
 from framelens import FramingClassifier
 from framelens.bundle import find_bundle
 from framelens.errors import InputError
-from framelens.hf import FramingForSequenceClassification
+from framelens.hf import FramingConfig, FramingForSequenceClassification
 from framelens_training import parity
 from framelens_training.card import write_card
 from framelens_training.distil import distil, student_of
@@ -161,6 +162,36 @@ def test_a_student_begins_with_the_layers_that_it_was_given(tiny_base: Path, mak
         student_of(teacher, [0, 2])
 
 
+@pytest.mark.parametrize("kind", ["mpnet"])
+def test_layers_are_found_in_encoders_of_other_kinds(kind: str) -> None:
+    torch.manual_seed(2)
+    encoder = AutoConfig.for_model(
+        kind, vocab_size=50, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64
+    )
+    teacher = FramingForSequenceClassification(FramingConfig(encoder=encoder)).eval()
+    student = student_of(teacher, [0, 1, 2, 3]).eval()
+    ids = torch.tensor([[0, 7, 9, 2]])
+    torch.testing.assert_close(student(ids).logits, teacher(ids).logits)
+    assert student_of(teacher, [0, 3]).config.encoder.num_hidden_layers == 2
+
+
+def test_a_student_can_begin_with_the_layers_of_another_model_than_its_teacher(
+    pupil: Pupil, tmp_path: Path, data_recipe
+) -> None:
+    student = StudentRecipe(
+        layers=(0,), layers_of=str(pupil.bundle), epochs=1, batch_size=8, max_tokens=64, learning_rate=1e-12
+    )
+    recipe = DistilRecipe(name="other", teachers=(str(pupil.teacher),), data=data_recipe, student=student)
+    distil(recipe, tmp_path / "run", pupil.teacher.parent / "data")
+    name = "encoder.encoder.layer.0.output.dense.weight"
+    begun, taken = (
+        load_file(tmp_path / "run" / "model" / "model.safetensors")[name],
+        load_file(pupil.run / "model" / "model.safetensors")[name],
+    )
+    # As it ships, which is rounded.
+    np.testing.assert_allclose(begun, taken, atol=0.02)
+
+
 def test_the_card_names_teacher_layers_and_sentences(pupil: Pupil, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(pupil.bundle, tmp_path / "bundle"))
     write_card(pupil.run, bundle, {})
@@ -180,9 +211,9 @@ def test_an_int8_model_needs_a_graph_that_we_write(
     monkeypatch.setattr(parity, "MIN_SENTENCES", 10)
     run = Path(shutil.copytree(pupil.run, tmp_path / "run"))
     model = FramingForSequenceClassification.from_pretrained(run / "model")
-    model.config.pooling = "mean"
+    model.config.encoder.hidden_act = "relu"
     model.save_pretrained(run / "model")
-    with pytest.raises(InputError, match="BERT encoder with the pooling cls"):
+    with pytest.raises(InputError, match="BERT or MPNet"):
         export(run, tmp_path / "bundle")
 
 
@@ -203,5 +234,6 @@ def test_the_shipped_recipe_keeps_its_teachers_splits() -> None:
     from framelens_training.recipe import Recipe
 
     assert load_recipe("fast", DistilRecipe).data == load_recipe("minilm", Recipe).data
-    with pytest.raises(InputError, match="no recipe named 'minilm'; shipped are fast"):
+    assert load_recipe("bundled", DistilRecipe).data == load_recipe("mpnet", Recipe).data
+    with pytest.raises(InputError, match="no recipe named 'minilm'; shipped are bundled, fast"):
         load_recipe("minilm", DistilRecipe)

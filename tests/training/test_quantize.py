@@ -107,6 +107,44 @@ def test_a_range_holds_what_enters_and_no_padding(model: FramingForSequenceClass
     assert activation_ranges(model, [padded], 0.0)[name] == activation_ranges(model, [without], 0.0)[name]
 
 
+def test_smoothing_saves_the_small_dimensions_beside_a_large_one(
+    model: FramingForSequenceClassification,
+) -> None:
+    # A dimension of what the products read is two hundred times as large as the others; what is made of it
+    # is as small as before.
+    large = 200.0
+    with torch.no_grad():
+        for layer in model.encoder.encoder.layer:
+            layer.attention.output.LayerNorm.weight[3] *= large
+            layer.intermediate.dense.weight[:, 3] /= large
+    plain = model(**batch(6, 0)).logits.detach()
+    prepare(model)
+
+    def error(smoothing: float) -> float:
+        set_ranges(model, activation_ranges(model, [batch(6, 0)], 0.0, smoothing))
+        found = model(**batch(6, 0)).logits.detach()
+        set_ranges(model, dict.fromkeys(activation_ranges(model, [batch(6, 0)], 0.0)))
+        return float((found - plain).abs().max())
+
+    assert error(0.8) < error(0.0) / 3
+
+
+def test_products_that_read_the_same_share_its_factors(model: FramingForSequenceClassification) -> None:
+    prepare(model)
+    ranges = activation_ranges(model, [batch(6, 0), batch(9, 2)], 0.0, smoothing=0.8)
+    own = "encoder.encoder.layer.1.attention.self"
+    assert len({ranges[f"{own}.{name}.weight"] for name in ("query", "key", "value")}) == 1
+    assert len({found.columns for found in ranges.values()}) == 2 * 4
+    assert all(min(found.columns) > 0 for found in ranges.values())
+    set_ranges(model, ranges)
+    stored = quantised_weights(model)
+    for name, found in ranges.items():
+        whole, steps = stored[name].float(), stored[f"{name}.scale"]
+        again = whole * steps[:, None] * stored[f"{name}.columns"]
+        error = (again - model.get_parameter(name)).abs()
+        assert bool((error <= 0.5001 * steps[:, None] * torch.tensor(found.columns)).all())
+
+
 def test_ranges_need_sentences(model: FramingForSequenceClassification) -> None:
     with pytest.raises(InputError, match="at least one batch"):
         activation_ranges(model, [], 0.0)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framelens.bundle import find_bundle
 from framelens.errors import InputError
+from framelens_training.base import base_name
+from framelens_training.data_sets import data_sets
 from framelens_training.distil import POOL, QUANTIZATION
 from framelens_training.recipe import DistilRecipe, Recipe
+from framelens_training.sources import RESTRICTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
 __all__ = ["readme_table", "write_card", "write_readme"]
 
@@ -34,7 +37,8 @@ def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, A
         reports: by split, the ``report.json`` of an evaluation of *this* bundle.
 
     Raises:
-        InputError: the run was not exported to this bundle, or a report measured another model.
+        InputError: the run was not exported to this bundle, a report measured another model, or it cannot be
+            said which data sets the weights were fitted on.
     """
     measured = run_dir / "export.json"
     if not measured.is_file():
@@ -56,7 +60,9 @@ def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, A
         "note": _JUDGED,
         **exported,
         "data": json.loads((run_dir / "splits" / "counts.json").read_text(encoding="utf-8")),
+        "data_sets": data_sets(run_dir),
         "environment": json.loads((run_dir / "environment.json").read_text(encoding="utf-8")),
+        "encoder": _encoder(bundle),
         "reports": {name: _summary(report) for name, report in reports.items()},
     }
     if (run_dir / POOL).is_file():
@@ -132,12 +138,23 @@ def _brief(subset: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _encoder(bundle: Path) -> dict[str, Any]:
+    found = find_bundle(bundle)
+    config = json.loads((found.folder / "config.json").read_bytes())["encoder"]
+    return {
+        "kind": config["model_type"],
+        "layers": config.get("num_hidden_layers", config.get("n_layers")),
+        "parameters": sum(values.size for values in found.weights().values()),
+    }
+
+
 def _card(
     quality: Mapping[str, Any], recipe: Recipe | DistilRecipe, reports: Mapping[str, Any]
 ) -> Iterable[str]:
+    restricted = [entry for entry in quality["data_sets"] if entry["terms"] in RESTRICTED]
     yield from (
         "---",
-        "license: apache-2.0",
+        f"license: {'other' if restricted else 'apache-2.0'}",
         "language: en",
         "pipeline_tag: text-classification",
         "library_name: transformers",
@@ -150,7 +167,11 @@ def _card(
         "never its truth, and no person, outlet or country. Written by `framelens-train card` from",
         "measured files.",
         "",
+        *_restrictions(restricted),
         f"- **Digest** `{quality['model_digest']}`",
+        "- **Encoder** {kind} of {layers} layers, {parameters:,} parameters with the heads".format(
+            **quality["encoder"]
+        ),
         *(_student_facts(recipe, quality) if isinstance(recipe, DistilRecipe) else _facts(recipe)),
         f"- **Intended use** shares of labels in corpora, and reading aids. {_JUDGED}",
         "- **Not for** judging single persons or outlets by single sentences, moderation without a human, "
@@ -164,10 +185,33 @@ def _card(
         "early stopping, pooling, thresholds and temperature; test decided nothing. Sentences that equal or",
         f"nearly equal one of an evaluation set were dropped: {_dropped(quality['data']['dropped'])}.",
         "",
+        "The weights were fitted on:",
+        "",
+        *_data_sets(quality["data_sets"]),
+        "",
     )
     for name, report in reports.items():
         yield from _quality_section(name, report)
     yield from _parity_section(quality)
+
+
+def _restrictions(restricted: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    if listed := ", ".join(f"{entry['name']} ({entry['licence']})" for entry in restricted):
+        yield f"**These weights are for experiments and may not ship: they were fitted on {listed}.**"
+        yield ""
+
+
+def _data_sets(entries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    rows = []
+    for entry in entries:
+        learned = "labels, rules and cues" if entry["task"] is None else f"auxiliary task `{entry['task']}`"
+        through = "" if entry["teacher"] is None else f", through the teacher `{entry['teacher']}`"
+        if entry["name"] is None:
+            rows.append((f"those of the teacher `{entry['teacher']}`", *["not recorded"] * 4))
+        else:
+            size = f"{entry['sentences']:,}"
+            rows.append((f"`{entry['name']}`", learned + through, size, entry["licence"], entry["terms"]))
+    return _table(("data set", "what was learned", "sentences", "licence", "terms"), rows)
 
 
 _SUBSET_KEYS = ("subset", "n_sentences", "n_articles", "n_refused", "macro_f1", "accuracy", "mcc")
@@ -175,10 +219,7 @@ _LABEL_KEYS = ("state_media_framing", "independent_reporting", "hedged_claim")
 
 
 def _facts(recipe: Recipe) -> Iterable[str]:
-    if recipe.base == "packaged":
-        yield "- **Base** all-MiniLM-L6-v2 (Apache-2.0), 22.6 million parameters"
-    else:
-        yield f"- **Base** {recipe.base}"
+    yield f"- **Base** {base_name(recipe.base)}"
     yield (
         f"- **Input** {_input(recipe)}, at most {recipe.model.max_tokens} tokens; "
         "longer sentences are cut and flagged"
@@ -190,7 +231,12 @@ def _student_facts(recipe: DistilRecipe, quality: Mapping[str, Any]) -> Iterable
     student, pool = recipe.student, quality["pool"]
     many = len(recipe.teachers) > 1
     named = ", ".join(f"`{name}`" for name in recipe.teachers)
-    began = f"as {student.base}" if student.base else f"with its layers {', '.join(map(str, student.layers))}"
+    whose = "its" if student.layers_of is None else f"`{student.layers_of}`'s"
+    layers = ", ".join(map(str, student.layers))
+    began = f"as {base_name(student.base)}" if student.base else f"with {whose} layers {layers}"
+    yield from (
+        f"- **Base** of `{name}`: {base_name(theirs.base)}" for name, theirs in _fitted(recipe).items()
+    )
     yield (
         f"- **Teacher{'s' * many}** {named}; this one began {began} and learned "
         f"{'the mean of their' if many else 'its'} probabilities of labels and cues on "
@@ -208,6 +254,19 @@ def _student_facts(recipe: DistilRecipe, quality: Mapping[str, Any]) -> Iterable
             "processors only. Its own fp32, with the same weights and no rounding between them, also ships"
         )
     yield "- **Input** a sentence alone; longer sentences than the model reads are cut and flagged"
+
+
+def _fitted(recipe: DistilRecipe) -> dict[str, Recipe]:
+    """The recipes of those that a student learned from or began with, where they are runs of a fit."""
+    names = dict.fromkeys(
+        [*recipe.teachers, *([recipe.student.layers_of] if recipe.student.layers_of else [])]
+    )
+    found = {}
+    for name in names:
+        path = Path(name) / "recipe.json"
+        if path.is_file() and "teachers" not in json.loads(path.read_bytes()):
+            found[name] = Recipe.model_validate_json(path.read_bytes())
+    return found
 
 
 def _input(recipe: Recipe) -> str:

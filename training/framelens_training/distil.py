@@ -2,8 +2,8 @@
 
 It learns its teachers' probabilities of the labels (Hinton et al. 2015, "Distilling the Knowledge in a
 Neural Network", sec. 2) and of the cues; of judged sentences also what the judges said. It begins as
-another encoder or with some of its teacher's layers. Where the recipe says so, the ranges are measured
-afterwards with which its products round to int8 (see `framelens_training.quantize`).
+another encoder, or with some layers of its teacher or of another fitted model. Where the recipe says so, the
+ranges are measured afterwards with which its products round to int8 (see `framelens_training.quantize`).
 
 A run directory holds what `framelens_training.fit` writes, and ``pool.json`` with the number of sentences,
 ``taught/`` with what the teachers said and, for int8, ``quantization.json`` with the ranges.
@@ -81,7 +81,7 @@ _UNLABELLED = dict.fromkeys(("label", "rule", "cue"))
 def student_of(
     teacher: FramingForSequenceClassification, layers: Sequence[int]
 ) -> FramingForSequenceClassification:
-    """A model with some of the teacher's layers, its heads and its word vectors, without dropout.
+    """A model with some layers of a fitted one, its heads and its word vectors, without dropout.
 
     Raises:
         InputError: the teacher has no such layer.
@@ -246,6 +246,7 @@ def distil(
         lambda done: progress(f"the teachers have read {done:,} of {len(texts):,} sentences"),
     )
     features = taught_features(texts, labels, encoder, taught, recipe.student.label_weight)
+    features += features[len(features) - judged :] * (recipe.student.judged_repeats - 1)
     if recipe.quantize is not None:
         # As they will ship; the student learns on top of that.
         dequantise_words(student)
@@ -270,7 +271,7 @@ def distil(
     if recipe.quantize is not None:
         prepare(student)
         batches = _batches(features[: recipe.quantize.sentences], Collator(encoder.pad_id), student.device)
-        ranges = activation_ranges(student, batches, recipe.quantize.tail)
+        ranges = activation_ranges(student, batches, recipe.quantize.tail, recipe.quantize.smoothing)
         set_ranges(student, ranges)
         figures["int8"] = float(trainer.evaluate()["eval_macro_f1"])
         write_json(run_dir / QUANTIZATION, {name: asdict(found) for name, found in ranges.items()})
@@ -298,8 +299,9 @@ def _fresh_student(
     """The student before it learns, and what writes its tokeniser into a folder."""
     settings = recipe.student
     if settings.base is None:
-        student = student_of(teacher.model, settings.layers)
-        return student, partial(_copy_tokenizer, teacher.folder)
+        source = teacher if settings.layers_of is None else Teacher(settings.layers_of)
+        student = student_of(source.model, settings.layers)
+        return student, partial(_copy_tokenizer, source.folder)
     base = Recipe(name=recipe.name, base=settings.base, data=recipe.data, model=settings.model)
     student, tokenizer = fresh_model(base)
     student.encoder.embeddings.requires_grad_(requires_grad=False)
@@ -318,8 +320,8 @@ def _sentences(recipe: DistilRecipe, splits: Splits, data_dir: Path) -> tuple[li
     labels: list[str | None] = [None] * len(texts)
     for text, label in zip(splits.train["text"], splits.train["label"], strict=True):
         if label is not None:
-            texts.extend([text] * recipe.student.judged_repeats)
-            labels.extend([label] * recipe.student.judged_repeats)
+            texts.append(text)
+            labels.append(label)
     return texts, labels
 
 
@@ -329,7 +331,10 @@ def read_ranges(run_dir: Path) -> dict[str, ActivationRange] | None:
     if not path.is_file():
         return None
     content = json.loads(path.read_bytes())
-    return {name: ActivationRange(**found) for name, found in content.items()}
+    return {
+        name: ActivationRange(found["scale"], found["zero_point"], tuple(found["columns"]))
+        for name, found in content.items()
+    }
 
 
 def _batches(

@@ -1,8 +1,9 @@
-"""The ONNX graph of a BERT encoder with our heads, written node by node and without its weights.
+"""The ONNX graph of a BERT or MPNet encoder with our heads, written node by node and without its weights.
 
 Written by hand because it is quicker than what an exporter traces: the scale of the attention is in the
-query's weights, the activation is one node, and for int8 every matrix product is one fused node. It
-computes the same: the parity gate holds it to the fitted model (see `framelens_training.parity`).
+query's weights, the activation is one node, MPNet's bias by distance is computed once a pass, and for int8
+every matrix product is one fused node. It computes the same: the parity gate holds it to the fitted model
+(see `framelens_training.parity`).
 
 The int8 graph quantises what enters each matrix product with a scale that was fixed when the model was
 fitted, so a sentence's label does not hang on what else is labelled with it. It takes sentences of
@@ -12,13 +13,16 @@ one length only, without padding.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 from framelens.backend import ONNX_OUTPUTS
-from framelens.bundle import SCALE_SUFFIX
+from framelens.bundle import COLUMNS_SUFFIX, SCALE_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from framelens.hf import FramingConfig
     from framelens_training.quantize import ActivationRange
 
-__all__ = ["bert_graph", "has_bert_graph"]
+__all__ = ["encoder_graph", "has_encoder_graph"]
 
 _OPSET = 20
 _IR_VERSION = 10
@@ -37,23 +41,55 @@ _ONNX_TYPES = {"float16": TensorProto.FLOAT16, "float32": TensorProto.FLOAT, "in
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def has_bert_graph(config: FramingConfig) -> bool:
-    """Whether `bert_graph` can write the graph of such a model; others are traced."""
+@dataclass(frozen=True)
+class _Family:
+    """What the encoders of a kind call the parts of a layer, and where they count positions from."""
+
+    query: str
+    key: str
+    value: str
+    attended: str
+    attended_norm: str
+    first_position: int
+
+
+_FAMILIES = {
+    "bert": _Family(
+        query="attention.self.query",
+        key="attention.self.key",
+        value="attention.self.value",
+        attended="attention.output.dense",
+        attended_norm="attention.output.LayerNorm",
+        first_position=0,
+    ),
+    "mpnet": _Family(
+        query="attention.attn.q",
+        key="attention.attn.k",
+        value="attention.attn.v",
+        attended="attention.attn.o",
+        attended_norm="attention.LayerNorm",
+        first_position=2,  # behind the padding's own, which is 1
+    ),
+}
+
+
+def has_encoder_graph(config: FramingConfig) -> bool:
+    """Whether `encoder_graph` can write the graph of such a model; others are traced."""
     encoder = config.encoder
     return (
-        encoder.model_type == "bert"
-        and config.pooling == "cls"
+        encoder.model_type in _FAMILIES
+        and config.pooling in ("cls", "mean")
         and encoder.hidden_act == "gelu"
         and getattr(encoder, "position_embedding_type", "absolute") == "absolute"
     )
 
 
-def bert_graph(
+def encoder_graph(
     config: FramingConfig,
     weights: Mapping[str, np.ndarray[Any, Any]],
     ranges: Mapping[str, ActivationRange] | None = None,
 ) -> bytes:
-    """Write the graph of a model for which `has_bert_graph` holds.
+    """Write the graph of a model for which `has_encoder_graph` holds.
 
     Args:
         config: of the model, its temperature included.
@@ -66,9 +102,9 @@ def bert_graph(
     """
     writer = _Writer(config, weights, ranges or {})
     hidden = writer.embeddings()
-    mask = None if ranges else writer.mask()
+    bias = writer.bias(masked=not ranges)
     for layer in range(config.encoder.num_hidden_layers):
-        hidden = writer.layer(f"encoder.encoder.layer.{layer}", hidden, mask)
+        hidden = writer.layer(f"encoder.encoder.layer.{layer}", hidden, bias)
     writer.heads(hidden)
     return writer.serialise()
 
@@ -83,66 +119,110 @@ class _Writer:
         ranges: Mapping[str, ActivationRange],
     ) -> None:
         self._config = config
+        self._family = _FAMILIES[config.encoder.model_type]
         self._weights = weights
         self._ranges = ranges
         self._nodes: list[Any] = []
         self._tensors: dict[str, Any] = {}
-        self._quantised: dict[tuple[str, str], str] = {}
+        self._quantised: dict[tuple[str, ActivationRange], str] = {}
 
     def embeddings(self) -> str:
-        ids, types = "input_ids", "token_type_ids"
-        words = self._rows("encoder.embeddings.word_embeddings.weight", ids)
-        table = self._parameter("encoder.embeddings.token_type_embeddings.weight")
-        kinds = self._node("Gather", table, types)
-        length = self._node("Shape", ids, start=1, end=2)
+        total = self._rows("encoder.embeddings.word_embeddings.weight", "input_ids")
+        kinds = "encoder.embeddings.token_type_embeddings.weight"
+        if kinds in self._weights:
+            # In the order in which transformers adds them up.
+            total = self._node("Add", total, self._node("Gather", self._parameter(kinds), "token_type_ids"))
+        first = self._constant(np.array([self._family.first_position]))
         places = self._node(
             "Slice",
             self._parameter("encoder.embeddings.position_embeddings.weight"),
-            self._constant(np.array([0])),
-            length,
+            first,
+            self._node("Add", self._length(), first),
         )
-        # In the order in which transformers adds them up.
-        total = self._node("Add", self._node("Add", words, kinds), places)
-        return self._norm(total, "encoder.embeddings.LayerNorm")
+        return self._norm(self._node("Add", total, places), "encoder.embeddings.LayerNorm")
 
-    def mask(self) -> str:
+    def bias(self, masked: bool) -> str | None:
+        """What is added to the scores of the attention, (1 or n_sentences, 1 or n_heads, 1 or n_tokens,
+        n_tokens): a bias by distance where the encoder has one, and very low values for padding."""
+        distance = "encoder.encoder.relative_attention_bias.weight"
+        found = self._distance_bias(distance) if distance in self._weights else None
+        if not masked:
+            return found
+        mask = self._mask()
+        return mask if found is None else self._node("Add", found, mask)
+
+    def _mask(self) -> str:
         """(n_sentences, 1, 1, n_tokens): 0 for tokens, very low for padding."""
         seen = self._node("Cast", "attention_mask", to=TensorProto.FLOAT)
         padding = self._node("Sub", self._constant(np.float32(1)), seen)
         low = self._node("Mul", padding, self._constant(np.float32(_MASKED)))
         return self._node("Unsqueeze", low, self._constant(np.array([1, 2])))
 
-    def layer(self, name: str, hidden: str, mask: str | None) -> str:
+    def _distance_bias(self, name: str) -> str:
+        """(1, n_heads, n_tokens, n_tokens)."""
+        longest = self._config.max_tokens
+        by_distance = self._node(
+            "Gather", self._parameter(name), self._constant(_buckets(longest), "buckets")
+        )
+        zero, one = self._constant(np.array(0)), self._constant(np.array(1))
+        length = self._node("Squeeze", self._length(), self._constant(np.array([0])))
+        places = self._node("Range", zero, length, one)
+        across = self._node("Unsqueeze", places, self._constant(np.array([0])))
+        down = self._node("Unsqueeze", places, self._constant(np.array([1])))
+        apart = self._node(
+            "Add", self._node("Sub", across, down), self._constant(np.array(longest - 1))
+        )  # never negative
+        values = self._node("Transpose", self._node("Gather", by_distance, apart), perm=[2, 0, 1])
+        return self._node("Unsqueeze", values, self._constant(np.array([0])))
+
+    def layer(self, name: str, hidden: str, bias: str | None) -> str:
+        family = self._family
         heads = self._config.encoder.num_attention_heads
         width = self._config.encoder.hidden_size
         split = self._constant(np.array([0, 0, heads, width // heads]))
-        own = f"{name}.attention.self"
-        query = self._dense(hidden, f"{own}.query", 1 / math.sqrt(width // heads))
-        parts = [query, self._dense(hidden, f"{own}.key"), self._dense(hidden, f"{own}.value")]
+        query = self._dense(hidden, f"{name}.{family.query}", 1 / math.sqrt(width // heads))
+        parts = [query, *(self._dense(hidden, f"{name}.{part}") for part in (family.key, family.value))]
         shaped = [self._node("Reshape", part, split) for part in parts]
         orders = ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])
         queries, keys, values = (
             self._node("Transpose", part, perm=order) for part, order in zip(shaped, orders, strict=True)
         )
         scores = self._node("MatMul", queries, keys)
-        if mask is not None:
-            scores = self._node("Add", scores, mask)
+        if bias is not None:
+            scores = self._node("Add", scores, bias)
         seen = self._node("MatMul", self._node("Softmax", scores, axis=-1), values)
         joined = self._node("Transpose", seen, perm=[0, 2, 1, 3])
         context = self._node("Reshape", joined, self._constant(np.array([0, 0, width])))
-        attended = self._dense(context, f"{name}.attention.output.dense")
-        hidden = self._norm(self._node("Add", attended, hidden), f"{name}.attention.output.LayerNorm")
+        attended = self._dense(context, f"{name}.{family.attended}")
+        hidden = self._norm(self._node("Add", attended, hidden), f"{name}.{family.attended_norm}")
         inner = self._node("Gelu", self._dense(hidden, f"{name}.intermediate.dense"))
         outer = self._dense(inner, f"{name}.output.dense")
         return self._norm(self._node("Add", outer, hidden), f"{name}.output.LayerNorm")
 
     def heads(self, hidden: str) -> None:
-        first = self._node("Gather", hidden, self._constant(np.array(0)), axis=1)
-        logits = self._dense(first, "classifier")
+        if self._config.pooling == "cls":
+            pooled = self._node("Gather", hidden, self._constant(np.array(0)), axis=1)
+        else:
+            pooled = self._mean(hidden)
+        logits = self._dense(pooled, "classifier")
         temperature = self._constant(np.float32(self._config.calibration_temperature))
         self._nodes.append(helper.make_node("Div", [logits, temperature], [ONNX_OUTPUTS[0]]))
         cues = self._dense(hidden, "cue_tagger")
         self._nodes.append(helper.make_node("Identity", [cues], [ONNX_OUTPUTS[1]]))
+
+    def _mean(self, hidden: str) -> str:
+        """The mean over the sentence's own tokens, as (n_sentences, hidden_size)."""
+        one, axis = self._constant(np.array(1)), self._constant(np.array([1]))
+        own = self._node("Mul", "attention_mask", self._node("Sub", one, "token_type_ids"))
+        weights = self._node("Cast", own, to=TensorProto.FLOAT)
+        count = self._node("ReduceSum", weights, axis)
+        shares = self._node("Div", weights, self._node("Max", count, self._constant(np.float32(1))))
+        weighted = self._node("Mul", hidden, self._node("Unsqueeze", shares, self._constant(np.array([2]))))
+        return self._node("ReduceSum", weighted, axis, keepdims=0)
+
+    def _length(self) -> str:
+        """The number of tokens, as (1,)."""
+        return self._node("Shape", "input_ids", start=1, end=2)
 
     def serialise(self) -> bytes:
         shape = ["n_sentences", "n_tokens"]
@@ -169,8 +249,10 @@ class _Writer:
         scale = self._constant(np.float32(found.scale))
         zero = self._constant(np.uint8(found.zero_point))
         # What several products read is quantised once.
-        key = entered, f"{scale}/{zero}"
+        key = entered, found
         if key not in self._quantised:
+            if found.columns:
+                entered = self._node("Mul", entered, self._external(f"{name}.weight{COLUMNS_SUFFIX}"))
             self._quantised[key] = self._node("QuantizeLinear", entered, scale, zero)
         weight = self._node("Transpose", self._external(f"{name}.weight"), perm=[1, 0])
         scales = self._scaled(self._external(f"{name}.weight{SCALE_SUFFIX}"), factor)
@@ -199,7 +281,9 @@ class _Writer:
         if self._weights[name].dtype != np.int8:
             return wide
         scales = self._external(f"{name}{SCALE_SUFFIX}")
-        return self._node("Mul", wide, self._node("Unsqueeze", scales, self._constant(np.array([1]))))
+        wide = self._node("Mul", wide, self._node("Unsqueeze", scales, self._constant(np.array([1]))))
+        columns = f"{name}{COLUMNS_SUFFIX}"
+        return self._node("Mul", wide, self._external(columns)) if columns in self._weights else wide
 
     def _scaled(self, tensor: str, factor: float) -> str:
         return tensor if factor == 1.0 else self._node("Mul", tensor, self._constant(np.float32(factor)))
@@ -209,9 +293,9 @@ class _Writer:
         self._nodes.append(helper.make_node(kind, list(entered), [name], domain=domain, **settings))
         return name
 
-    def _constant(self, value: Any) -> str:
+    def _constant(self, value: Any, name: str = "") -> str:
         array = np.asarray(value)
-        name = f"{array.dtype}:{array.tolist()}"
+        name = name or f"{array.dtype}:{array.tolist()}"
         self._tensors.setdefault(name, numpy_helper.from_array(array, name))
         return name
 
@@ -224,3 +308,10 @@ class _Writer:
             entry.key, entry.value = "location", "model.safetensors"
             self._tensors[name] = tensor
         return name
+
+
+def _buckets(longest: int) -> np.ndarray[Any, Any]:
+    """The row of the table of biases for each distance from ``1 - longest`` to ``longest - 1``."""
+    apart = torch.arange(1 - longest, longest)
+    rows: np.ndarray[Any, Any] = MPNetEncoder.relative_position_bucket(apart).numpy()
+    return rows

@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 
 from framelens.bundle import find_bundle
 from framelens.errors import InputError, require
-from framelens_training.bert_graph import bert_graph, has_bert_graph
 from framelens_training.calibrate import calibrate, forward
+from framelens_training.encoder_graph import encoder_graph, has_encoder_graph
 from framelens_training.files import write_json
 from framelens_training.graph import weightless_graph
 from framelens_training.parity import INT8_PATHS, PATHS, gate, measure_parity, parity_rows
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "export"]
 
 #: The whole bundle; it travels in every wheel.
-MAX_BYTES = 50_000_000
+MAX_BYTES = 95_000_000
 _ENCODER_NOISE = ("_name_or_path", "id2label", "label2id", "architectures", "transformers_version")
 _TOKENIZER_SETTINGS = (
     "tokenizer_class", "do_lower_case", "strip_accents", "tokenize_chinese_chars",
@@ -102,10 +102,10 @@ def _as_fitted(
 ) -> Reference:
     """The model in torch, in fp32, and rounded as it ships where it is int8."""
     pairs = encoder.encode([(row["text"], row["context"]) for row in rows])
-    # By length, or padding would be most of what is computed.
-    order = sorted(range(len(pairs)), key=lambda i: len(pairs[i]))
 
-    def probabilities(batch_size: int) -> FloatArray:
+    def probabilities(n: int, batch_size: int) -> FloatArray:
+        # By length, or padding would be most of what is computed.
+        order = sorted(range(len(pairs[:n])), key=lambda i: len(pairs[i]))
         logits, _ = forward(model, [pairs[i] for i in order], encoder.pad_id, batch_size)
         found = np.empty_like(logits)
         found[order] = torch.from_numpy(logits).softmax(-1).numpy()
@@ -152,13 +152,15 @@ def _write(
     settings = {key: settings[key] for key in _TOKENIZER_SETTINGS if settings.get(key) is not None}
     write_json(folder / "tokenizer_config.json", settings | {"model_max_length": model.config.max_tokens})
     chosen: FramingConfig = model.config  # type: ignore[assignment]
-    if has_bert_graph(chosen):
+    if has_encoder_graph(chosen):
         stored = {name: value.numpy() for name, value in weights.items()}
-        (folder / "model.onnx").write_bytes(bert_graph(chosen, stored))
+        (folder / "model.onnx").write_bytes(encoder_graph(chosen, stored))
         if ranges is not None:
-            (folder / "model.int8.onnx").write_bytes(bert_graph(chosen, stored, ranges))
+            (folder / "model.int8.onnx").write_bytes(encoder_graph(chosen, stored, ranges))
     elif ranges is None:
         # What is traced has the weights that ship.
         (folder / "model.onnx").write_bytes(weightless_graph(copy.deepcopy(model).half().float()))
     else:
-        raise InputError(f"{run_dir}: an int8 model must be a BERT encoder with the pooling cls")
+        raise InputError(
+            f"{run_dir}: an int8 model must be a BERT or MPNet encoder with the pooling cls or mean"
+        )

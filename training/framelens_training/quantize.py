@@ -5,22 +5,27 @@ with a range that is measured once (Jacob et al. 2018, "Quantization and Trainin
 Efficient Integer-Arithmetic-Only Inference", sec. 2). Weights take 7 bits and not 8: processors without
 VNNI add two products of 8 bits into 16, which would overflow, and their labels would differ from those of
 other machines.
+
+Wide encoders have a few dimensions whose values are tens of times as large as all others, which a range
+would leave with a handful of steps. What enters is therefore multiplied by a factor for each dimension
+first, and the columns of the weights by its inverse (Xiao et al. 2023, "SmoothQuant: Accurate and Efficient
+Post-Training Quantization for Large Language Models", eq. 4).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framelens.bundle import SCALE_SUFFIX
+from framelens.bundle import COLUMNS_SUFFIX, SCALE_SUFFIX
 from framelens.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from framelens.hf import FramingForSequenceClassification
 
@@ -41,19 +46,23 @@ ACTIVATION_LEVELS = 255
 _WORDS = "encoder.embeddings.word_embeddings.weight"
 #: Values that a batch gives to the estimate of a range.
 _SAMPLED = 20_000
+#: Largest factor between a dimension's scaling and the median's.
+_MOST_SMOOTHED = 1e3
 
 
 @dataclass(frozen=True)
 class ActivationRange:
-    """How what enters a product becomes an unsigned byte: ``round(x / scale) + zero_point``.
+    """How what enters a product becomes an unsigned byte: ``round(x * columns / scale) + zero_point``.
 
     Attributes:
         scale: > 0.
         zero_point: the byte that stands for 0, in [0, 255].
+        columns: a factor > 0 for each dimension of what enters; none is 1 for all.
     """
 
     scale: float
     zero_point: int
+    columns: tuple[float, ...] = ()
 
 
 class QuantLinear(nn.Linear):
@@ -65,13 +74,17 @@ class QuantLinear(nn.Linear):
         """(…, in_features) to (…, out_features)."""
         if self.range is None:
             return super().forward(entered)
+        entered, weight = entered.float(), self.weight
+        if self.range.columns:
+            columns = torch.tensor(self.range.columns, device=weight.device)
+            entered, weight = entered * columns, weight / columns
         rounded = torch.fake_quantize_per_tensor_affine(
-            entered.float(), self.range.scale, self.range.zero_point, 0, ACTIVATION_LEVELS
+            entered, self.range.scale, self.range.zero_point, 0, ACTIVATION_LEVELS
         )
-        scales = _scales(self.weight.detach(), WEIGHT_LEVELS)
+        scales = _scales(weight.detach(), WEIGHT_LEVELS)
         zeros = torch.zeros_like(scales, dtype=torch.int32)
         weight = torch.fake_quantize_per_channel_affine(
-            self.weight, scales, zeros, 0, -WEIGHT_LEVELS, WEIGHT_LEVELS
+            weight, scales, zeros, 0, -WEIGHT_LEVELS, WEIGHT_LEVELS
         )
         return functional.linear(rounded, weight, self.bias)
 
@@ -119,7 +132,10 @@ def dequantise_words(model: FramingForSequenceClassification) -> None:
 
 
 def activation_ranges(
-    model: FramingForSequenceClassification, batches: Iterable[dict[str, Tensor]], tail: float
+    model: FramingForSequenceClassification,
+    batches: Iterable[dict[str, Tensor]],
+    tail: float,
+    smoothing: float = 0.0,
 ) -> dict[str, ActivationRange]:
     """Ranges of what enters the products, by the name of the product's weights.
 
@@ -127,21 +143,29 @@ def activation_ranges(
         model: `prepare`d, on the device of the batches.
         batches: arguments of the model; padding is left out of the estimate.
         tail: share of the values that may lie outside, on either side, in [0, 0.5).
+        smoothing: how much of the spread between dimensions goes from what enters to the weights, in [0, 1];
+            0 scales no dimension.
 
     Raises:
         InputError: there is no batch.
     """
-    seen: dict[str, list[Tensor]] = {}
+    products = dict(_products(model))
+    watched = {name: _Watched() for name in products}
+    #: Of products that read one and the same tensor, the first: they share the factors of its dimensions.
+    first: dict[str, str] = {}
     mask = torch.empty(0, dtype=torch.bool)
+    last: tuple[str, Tensor] | None = None
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def keep(_: nn.Module, entered: tuple[Tensor, ...]) -> None:
-            values = entered[0][mask].flatten().float()
-            seen.setdefault(name, []).append(values[:: max(1, values.numel() // _SAMPLED)])
+            nonlocal last
+            if last is None or last[1] is not entered[0]:
+                last = name, entered[0]
+                watched[name].see(entered[0][mask].float())
+            first[name] = last[0]
 
         return keep
 
-    products = dict(_products(model))
     hooks = [module.register_forward_pre_hook(watch(name)) for name, module in products.items()]
     model.eval()
     with torch.inference_mode():
@@ -150,9 +174,40 @@ def activation_ranges(
             model(**batch)
     for hook in hooks:
         hook.remove()
-    if not seen:
+    if not first:
         raise InputError("expected at least one batch to estimate the ranges from, got none")
-    return {f"{name}.weight": _range(torch.cat(seen[name]), tail) for name in products}
+    ranges: dict[str, ActivationRange] = {}
+    for reader in dict.fromkeys(first.values()):
+        readers = [name for name in products if first[name] == reader]
+        weights = torch.cat([products[name].weight.detach() for name in readers])
+        found = watched[reader].range(weights, tail, smoothing)
+        ranges |= {f"{name}.weight": found for name in readers}
+    return ranges
+
+
+class _Watched:
+    """What enters a product, batch after batch: its largest values by dimension, and some of its rows."""
+
+    def __init__(self) -> None:
+        self._largest = torch.zeros(())
+        self._rows: list[Tensor] = []
+
+    def see(self, values: Tensor) -> None:
+        """Take in (n_tokens, in_features)."""
+        self._largest = torch.maximum(self._largest.to(values.device), values.abs().amax(0))
+        self._rows.append(values[:: max(1, values.numel() // _SAMPLED)])
+
+    def range(self, weights: Tensor, tail: float, smoothing: float) -> ActivationRange:
+        """The range, for products with these weights, (n_rows, in_features)."""
+        rows, columns = torch.cat(self._rows), torch.ones(weights.shape[1])
+        if smoothing:
+            tiny = torch.finfo(torch.float32).tiny
+            entered, met = self._largest.clamp(min=tiny).cpu(), weights.abs().amax(0).clamp(min=tiny).cpu()
+            columns = met ** (1 - smoothing) / entered**smoothing
+            # Dimensions in which nothing enters, or nothing is made of it, would make infinite ones.
+            columns = (columns / columns.median()).clamp(1 / _MOST_SMOOTHED, _MOST_SMOOTHED)
+        found = _range((rows * columns.to(rows.device)).flatten(), tail)
+        return found if not smoothing else replace(found, columns=tuple(columns.tolist()))
 
 
 def _range(values: Tensor, tail: float) -> ActivationRange:
@@ -165,8 +220,8 @@ def _range(values: Tensor, tail: float) -> ActivationRange:
     return ActivationRange(scale, round(-low / scale))
 
 
-def set_ranges(model: FramingForSequenceClassification, ranges: dict[str, ActivationRange]) -> None:
-    """Let the products round, from now on."""
+def set_ranges(model: FramingForSequenceClassification, ranges: Mapping[str, ActivationRange | None]) -> None:
+    """Let the products round from now on, or no more where the range is None."""
     for name, module in _products(model):
         if isinstance(module, QuantLinear):
             module.range = ranges[f"{name}.weight"]
@@ -174,11 +229,19 @@ def set_ranges(model: FramingForSequenceClassification, ranges: dict[str, Activa
 
 def quantised_weights(model: FramingForSequenceClassification) -> dict[str, Tensor]:
     """The weights as they ship: word vectors and products as int8 with steps, all else as float32."""
-    levels = {f"{name}.weight": WEIGHT_LEVELS for name, _ in _products(model)} | {_WORDS: WORD_LEVELS}
+    products = {f"{name}.weight": module for name, module in _products(model)}
     stored: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
-        if name in levels:
-            stored[name], stored[f"{name}{SCALE_SUFFIX}"] = quantise_rows(value, levels[name])
+        scaled = f"{name}{SCALE_SUFFIX}"
+        if name == _WORDS:
+            stored[name], stored[scaled] = quantise_rows(value, WORD_LEVELS)
+        elif name in products:
+            found = getattr(products[name], "range", None)
+            if found is not None and found.columns:
+                columns = torch.tensor(found.columns)
+                value = value / columns
+                stored[f"{name}{COLUMNS_SUFFIX}"] = columns
+            stored[name], stored[scaled] = quantise_rows(value, WEIGHT_LEVELS)
         else:
             stored[name] = value
     return {name: value.contiguous() for name, value in stored.items()}
