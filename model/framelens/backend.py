@@ -140,7 +140,8 @@ class OnnxBackend:
         except (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf) as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelFormatError(
-                f"{bundle.folder}: model.onnx does not fit model.safetensors; export them again ({reason})"
+                f"{bundle.folder}: the graph in {precision} does not fit model.safetensors; export "
+                f"them again ({reason})"
             ) from error
         self._inputs = {entry.name for entry in self._session.get_inputs()}
 

@@ -87,9 +87,9 @@ class Bundle:
         name = _GRAPHS.get(precision)
         if name is not None and (self.folder / name).is_file():
             return (self.folder / name).read_bytes()
-        if precision == "fp32":
+        if precision in ("fp32", self.config.precision):
             raise ModelFormatError(
-                f"{self.folder} has no model.onnx; export it, or load the model with backend='torch'"
+                f"{self.folder} has no {name}; export it, or load the model with backend='torch'"
             )
         known = [kind for kind, name in _GRAPHS.items() if (self.folder / name).is_file()]
         raise InputError(

@@ -76,7 +76,7 @@ class LabelPath:
 PATHS: Final = {
     path.name: path
     for path in (
-        LabelPath("default", "ONNX, fp32"),
+        LabelPath("default", "ONNX"),
         LabelPath("torch", "torch, fp32", ("--backend", "torch"), ("torch", "transformers")),
         LabelPath(
             "bf16", "torch, bf16", ("--backend", "torch", "--precision", "bf16"), ("torch", "transformers")
@@ -85,7 +85,7 @@ PATHS: Final = {
             "fp16", "torch, fp16", ("--backend", "torch", "--precision", "fp16"), ("torch", "transformers")
         ),
         LabelPath("fast", "the fast model, int8", ("--fast",)),
-        LabelPath("ray", "ONNX, fp32, on Ray", ("--engine", "ray"), ("ray",)),
+        LabelPath("ray", "ONNX, on Ray", ("--engine", "ray"), ("ray",)),
     )
 }
 #: The path whose labels the others are held against.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,16 +70,22 @@ def test_an_int8_model_refuses_a_padded_batch() -> None:
         list(build_backend(find_bundle(FAST)).run([collate(pairs, encoder.pad_id)]))
 
 
-def test_precisions() -> None:
+def test_precisions(tmp_path: Path) -> None:
     assert build_backend(find_bundle()).precision == "fp32"
     assert build_backend(find_bundle(FAST)).precision == "int8"
     assert build_backend(find_bundle(FAST), precision="fp32").precision == "fp32"
-    with pytest.raises(InputError, match="computes this model in fp32, got 'int8'"):
-        build_backend(find_bundle(), precision="int8")
     with pytest.raises(InputError, match="computes this model in fp32 or int8, got 'bf16'"):
         build_backend(find_bundle(FAST), precision="bf16")
     with pytest.raises(InputError, match="precision must be one of"):
         build_backend(find_bundle(), precision="fp64")  # type: ignore[arg-type]
+    # As it is exported without int8.
+    plain = Path(shutil.copytree(find_bundle(FAST).folder, tmp_path / "plain"))
+    (plain / "model.int8.onnx").unlink()
+    config = json.loads((plain / "config.json").read_bytes())
+    (plain / "config.json").write_text(json.dumps(config | {"precision": "fp32"}), encoding="utf-8")
+    assert build_backend(find_bundle(plain)).precision == "fp32"
+    with pytest.raises(InputError, match=r"computes this model in fp32, got 'int8'; .* such as 'fast'"):
+        build_backend(find_bundle(plain), precision="int8")
 
 
 def test_torch_refuses_what_it_cannot_compute() -> None:

@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 
 from framelens import FramingClassifier, ModelFormatError, ModelNotFoundError
-from framelens.bundle import find_bundle
+from framelens.bundle import FAST, Precision, find_bundle
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the bundled model, to be damaged."""
     return Path(shutil.copytree(find_bundle().folder, tmp_path / "model"))
+
+
+@pytest.fixture
+def int8_copy(tmp_path: Path) -> Path:
+    """A copy of a model that computes in int8."""
+    return Path(shutil.copytree(find_bundle(FAST).folder, tmp_path / "int8"))
 
 
 def test_a_copy_is_the_same_model(copy: Path) -> None:
@@ -38,10 +44,11 @@ def test_a_missing_part_is_named(copy: Path, name: str) -> None:
         find_bundle(copy)
 
 
-def test_a_missing_graph_names_the_way_out(copy: Path) -> None:
-    (copy / "model.onnx").unlink()
-    with pytest.raises(ModelFormatError, match="backend='torch'"):
-        FramingClassifier.from_pretrained(copy)
+@pytest.mark.parametrize(("name", "precision"), [("model.onnx", "fp32"), ("model.int8.onnx", "int8")])
+def test_a_missing_graph_names_the_way_out(int8_copy: Path, name: str, precision: Precision) -> None:
+    (int8_copy / name).unlink()
+    with pytest.raises(ModelFormatError, match=f"has no {name}; .* backend='torch'"):
+        FramingClassifier.from_pretrained(int8_copy, precision=precision)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,7 @@ def test_damaged_files_are_named(copy: Path) -> None:
         FramingClassifier.from_pretrained(copy)
     weights.write_bytes(whole)
     (copy / "model.onnx").write_bytes(b"no graph")
-    with pytest.raises(ModelFormatError, match=r"model\.onnx does not fit"):
+    with pytest.raises(ModelFormatError, match="the graph in fp32 does not fit"):
         FramingClassifier.from_pretrained(copy)
     (copy / "quality.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelFormatError, match=r"quality\.json is damaged"):

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from framelens.bundle import find_bundle
+from framelens.bundle import BUNDLED, FAST, find_bundle
 from framelens.encoding import PairEncoder, collate
 
 MAX_TOKENS = 24
 
 
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return find_bundle().tokenizer()
+@pytest.fixture(scope="module", params=[BUNDLED, FAST])
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    return find_bundle(request.param).tokenizer()
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,12 @@ def encoder(tokenizer: Tokenizer) -> PairEncoder:
 
 def test_layout(encoder: PairEncoder, tokenizer: Tokenizer) -> None:
     (pair,) = encoder.encode([("ships left", "rain fell")])
+    # MPNet's kind sets two marks between the parts.
+    begin, *middle, end = ("<s>", "</s>", "</s>", "</s>") if pair.ids[0] == 0 else ("[CLS]", "[SEP]", "[SEP]")
     assert [tokenizer.id_to_token(i) for i in pair.ids] == [
-        "[CLS]", "ships", "left", "[SEP]", "rain", "fell", "[SEP]",
+        begin, "ships", "left", *middle, "rain", "fell", end,
     ]  # fmt: skip
-    assert pair.type_ids == [0, 0, 0, 0, 1, 1, 1]
+    assert pair.type_ids == [0, 0, 0, 0] + [1] * (len(pair.ids) - 4)
     assert pair.tokens == [(1, 0, 5), (2, 6, 10)]
 
 

@@ -24,7 +24,7 @@ from framelens_training.card import write_card
 from framelens_training.distil import distil, student_of
 from framelens_training.export import export
 from framelens_training.fit import fresh_model
-from framelens_training.recipe import DistilRecipe, QuantizeRecipe, StudentRecipe, load_recipe
+from framelens_training.recipe import DistilRecipe, PoolRecipe, QuantizeRecipe, StudentRecipe, load_recipe
 from framelens_training.teaching import Teacher
 
 if TYPE_CHECKING:
@@ -175,6 +175,24 @@ def test_layers_are_found_in_encoders_of_other_kinds(kind: str) -> None:
     assert student_of(teacher, [0, 3]).config.encoder.num_hidden_layers == 2
 
 
+def test_a_student_of_judged_sentences_alone_needs_no_articles(
+    pupil: Pupil, tmp_path: Path, data_recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FRAMELENS_DATA", raising=False)
+    recipe = DistilRecipe(
+        name="judged",
+        teachers=(str(pupil.teacher),),
+        data=data_recipe,
+        pool=PoolRecipe(sentences_of_file=0),
+        student=StudentRecipe(layers=(0,), epochs=1, batch_size=8, max_tokens=64, judged_repeats=2),
+    )
+    distil(recipe, tmp_path / "run", data=pupil.run / "splits")
+    pool = json.loads((tmp_path / "run" / "pool.json").read_bytes())
+    assert pool["sentences"] == pool["judged"] > 0
+    shown = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-2])["step"]
+    assert shown == -(-2 * pool["judged"] // 8)
+
+
 def test_a_student_can_begin_with_the_layers_of_another_model_than_its_teacher(
     pupil: Pupil, tmp_path: Path, data_recipe
 ) -> None:
@@ -234,6 +252,6 @@ def test_the_shipped_recipe_keeps_its_teachers_splits() -> None:
     from framelens_training.recipe import Recipe
 
     assert load_recipe("fast", DistilRecipe).data == load_recipe("minilm", Recipe).data
-    assert load_recipe("bundled", DistilRecipe).data == load_recipe("mpnet", Recipe).data
-    with pytest.raises(InputError, match="no recipe named 'minilm'; shipped are bundled, fast"):
+    assert load_recipe("mpnet9", DistilRecipe).data == load_recipe("mpnet", Recipe).data
+    with pytest.raises(InputError, match="no recipe named 'minilm'; shipped are fast, mpnet9"):
         load_recipe("minilm", DistilRecipe)

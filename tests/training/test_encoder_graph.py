@@ -82,7 +82,7 @@ def test_in_int8_it_rounds_as_torch_does(kind: str, pooling: str, smoothing: flo
     model, batch = model_of(kind, pooling), batch_of([24, 24, 24], own=0.7)
     dequantise_words(model)
     prepare(model)
-    ranges = activation_ranges(model, [batch_of([50, 31, 8])], tail=0.0, smoothing=smoothing)
+    ranges = activation_ranges(model, [batch_of([50, 31, 8])], tails=[0.0], smoothings=[smoothing])
     set_ranges(model, ranges)
     stored = {name: value.numpy() for name, value in quantised_weights(model).items()}
     products = [name for name in stored if name.endswith(f"weight{SCALE_SUFFIX}") and ".layer." in name]

@@ -85,7 +85,7 @@ def test_no_sum_of_two_products_overflows_sixteen_bits() -> None:
 
 def test_a_range_holds_what_enters_and_no_padding(model: FramingForSequenceClassification) -> None:
     prepare(model)
-    narrow = activation_ranges(model, [batch(6, 0)], tail=0.0)
+    narrow = activation_ranges(model, [batch(6, 0)], tails=[0.0])
     assert len(narrow) == 2 * 6
     queries, keys = (narrow[f"encoder.encoder.layer.0.attention.self.{n}.weight"] for n in ("query", "key"))
     assert queries == keys
@@ -104,7 +104,7 @@ def test_a_range_holds_what_enters_and_no_padding(model: FramingForSequenceClass
     without = padded | {"input_ids": padded["input_ids"].clone()}
     without["input_ids"][1, -1] = 0
     name = "encoder.encoder.layer.0.output.dense.weight"
-    assert activation_ranges(model, [padded], 0.0)[name] == activation_ranges(model, [without], 0.0)[name]
+    assert activation_ranges(model, [padded], [0.0])[name] == activation_ranges(model, [without], [0.0])[name]
 
 
 def test_smoothing_saves_the_small_dimensions_beside_a_large_one(
@@ -121,9 +121,9 @@ def test_smoothing_saves_the_small_dimensions_beside_a_large_one(
     prepare(model)
 
     def error(smoothing: float) -> float:
-        set_ranges(model, activation_ranges(model, [batch(6, 0)], 0.0, smoothing))
+        set_ranges(model, activation_ranges(model, [batch(6, 0)], [0.0], [smoothing]))
         found = model(**batch(6, 0)).logits.detach()
-        set_ranges(model, dict.fromkeys(activation_ranges(model, [batch(6, 0)], 0.0)))
+        set_ranges(model, dict.fromkeys(activation_ranges(model, [batch(6, 0)], [0.0])))
         return float((found - plain).abs().max())
 
     assert error(0.8) < error(0.0) / 3
@@ -131,7 +131,7 @@ def test_smoothing_saves_the_small_dimensions_beside_a_large_one(
 
 def test_products_that_read_the_same_share_its_factors(model: FramingForSequenceClassification) -> None:
     prepare(model)
-    ranges = activation_ranges(model, [batch(6, 0), batch(9, 2)], 0.0, smoothing=0.8)
+    ranges = activation_ranges(model, [batch(6, 0), batch(9, 2)], [0.0], [0.8])
     own = "encoder.encoder.layer.1.attention.self"
     assert len({ranges[f"{own}.{name}.weight"] for name in ("query", "key", "value")}) == 1
     assert len({found.columns for found in ranges.values()}) == 2 * 4
@@ -147,14 +147,14 @@ def test_products_that_read_the_same_share_its_factors(model: FramingForSequence
 
 def test_ranges_need_sentences(model: FramingForSequenceClassification) -> None:
     with pytest.raises(InputError, match="at least one batch"):
-        activation_ranges(model, [], 0.0)
+        activation_ranges(model, [], [0.0])
 
 
 def test_what_ships_is_int8_where_it_is_large(model: FramingForSequenceClassification) -> None:
     dequantise_words(model)
     before = model(**batch(6, 0)).logits
     prepare(model)
-    set_ranges(model, activation_ranges(model, [batch(6, 0)], 0.0))
+    set_ranges(model, activation_ranges(model, [batch(6, 0)], [0.0]))
     stored = quantised_weights(model)
     whole = {name for name, values in stored.items() if values.dtype is torch.int8}
     assert whole == {name.removesuffix(".scale") for name in stored if name.endswith(".scale")}

@@ -210,7 +210,8 @@ def distil(
     Args:
         recipe: what to fit.
         run_dir: where to write; must not exist, unless ``overwrite``.
-        data_dir: folder with annotated sentences and raw articles, else ``$FRAMELENS_DATA``.
+        data_dir: folder with annotated sentences and raw articles, else ``$FRAMELENS_DATA``; not needed where
+            the recipe takes no sentences from articles and ``data`` is given.
         overwrite: remove an existing run first, but for what teachers have said of the same sentences.
         data: folder of a data set that was built before, in place of the recipe's sources.
         progress: told the steps.
@@ -226,7 +227,7 @@ def distil(
     set_seed(recipe.student.seed)
     teachers = [Teacher(name) for name in recipe.teachers]
     student, tokenizer = _fresh_student(recipe, teachers[0])
-    data_dir = find_data_dir(data_dir)
+    data_dir = find_data_dir(data_dir) if recipe.pool.sentences_of_file or data is None else None
     with _kept(run_dir / _TAUGHT):
         splits, _ = begin_run(recipe, run_dir, data_dir, overwrite, data)
     tokenizer(run_dir / "model")
@@ -271,7 +272,7 @@ def distil(
     if recipe.quantize is not None:
         prepare(student)
         batches = _batches(features[: recipe.quantize.sentences], Collator(encoder.pad_id), student.device)
-        ranges = activation_ranges(student, batches, recipe.quantize.tail, recipe.quantize.smoothing)
+        ranges = activation_ranges(student, batches, recipe.quantize.tails, recipe.quantize.smoothings)
         set_ranges(student, ranges)
         figures["int8"] = float(trainer.evaluate()["eval_macro_f1"])
         write_json(run_dir / QUANTIZATION, {name: asdict(found) for name, found in ranges.items()})
@@ -314,9 +315,13 @@ def _copy_tokenizer(source: Path, folder: Path) -> None:
         (folder / name).write_bytes((source / name).read_bytes())
 
 
-def _sentences(recipe: DistilRecipe, splits: Splits, data_dir: Path) -> tuple[list[str], list[str | None]]:
+def _sentences(
+    recipe: DistilRecipe, splits: Splits, data_dir: Path | None
+) -> tuple[list[str], list[str | None]]:
     """The pool's sentences and the judged ones, with the judges' labels."""
-    texts = load_pool(data_dir, splits, recipe.data, recipe.pool)
+    texts = []
+    if recipe.pool.sentences_of_file and data_dir is not None:
+        texts = load_pool(data_dir, splits, recipe.data, recipe.pool)
     labels: list[str | None] = [None] * len(texts)
     for text, label in zip(splits.train["text"], splits.train["label"], strict=True):
         if label is not None:

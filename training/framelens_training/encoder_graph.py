@@ -217,8 +217,9 @@ class _Writer:
         weights = self._node("Cast", own, to=TensorProto.FLOAT)
         count = self._node("ReduceSum", weights, axis)
         shares = self._node("Div", weights, self._node("Max", count, self._constant(np.float32(1))))
-        weighted = self._node("Mul", hidden, self._node("Unsqueeze", shares, self._constant(np.array([2]))))
-        return self._node("ReduceSum", weighted, axis, keepdims=0)
+        # A product for each sentence: what a sum over the axis rounds to hangs on the size of the batch.
+        pooled = self._node("MatMul", self._node("Unsqueeze", shares, axis), hidden)
+        return self._node("Squeeze", pooled, axis)
 
     def _length(self) -> str:
         """The number of tokens, as (1,)."""

@@ -15,8 +15,9 @@ from safetensors.torch import save
 from tokenizers import Tokenizer
 
 from framelens.bundle import find_bundle
-from framelens.errors import InputError, require
+from framelens.errors import InputError
 from framelens_training.calibrate import calibrate, forward
+from framelens_training.data import read_splits
 from framelens_training.encoder_graph import encoder_graph, has_encoder_graph
 from framelens_training.files import write_json
 from framelens_training.graph import weightless_graph
@@ -26,8 +27,6 @@ from framelens_training.run_calibration import check_finished, fitted_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from datasets import Dataset
 
     from framelens.arrays import FloatArray
     from framelens.encoding import PairEncoder
@@ -64,10 +63,13 @@ def export(run_dir: Path, out: Path) -> tuple[Calibration, list[PathParity]]:
     check_finished(run_dir)
     if out.exists() and not (out / "config.json").is_file() and (out.is_file() or any(out.iterdir())):
         raise InputError(f"{out} is no model, so it is not replaced; choose another folder")
-    splits = {name: _read_split(run_dir, name) for name in ("dev", "test", "train")}
-    rows = parity_rows(splits)
+    for name in ("dev", "test", "train"):
+        if not (run_dir / "splits" / f"{name}.jsonl").is_file():
+            raise InputError(f"{run_dir} holds no finished run: splits/{name}.jsonl is missing")
+    splits = read_splits(run_dir / "splits")
+    rows = parity_rows({"dev": splits.dev, "test": splits.test, "train": splits.train})
     model, encoder, ranges = fitted_model(run_dir)
-    calibration = calibrate(model, encoder, splits["dev"])
+    calibration = calibrate(model, encoder, splits.dev)
     model.config.calibration_temperature = calibration.temperature
     model.config.evidence_threshold = calibration.evidence_threshold
     with TemporaryDirectory() as scratch:
@@ -112,14 +114,6 @@ def _as_fitted(
         return found
 
     return probabilities
-
-
-def _read_split(run_dir: Path, name: str) -> Dataset:
-    path = run_dir / "splits" / f"{name}.jsonl"
-    if not path.is_file():
-        raise InputError(f"{run_dir} holds no finished run: splits/{name}.jsonl is missing")
-    datasets = require("datasets", "train")
-    return datasets.load_dataset("json", data_files=str(path), split="train", keep_in_memory=True)
 
 
 def _write(

@@ -14,6 +14,7 @@ Post-Training Quantization for Large Language Models", eq. 4).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from framelens.bundle import COLUMNS_SUFFIX, SCALE_SUFFIX
 from framelens.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from framelens.hf import FramingForSequenceClassification
 
@@ -45,7 +46,7 @@ WORD_LEVELS = 127
 ACTIVATION_LEVELS = 255
 _WORDS = "encoder.embeddings.word_embeddings.weight"
 #: Values that a batch gives to the estimate of a range.
-_SAMPLED = 20_000
+_SAMPLED = 60_000
 #: Largest factor between a dimension's scaling and the median's.
 _MOST_SMOOTHED = 1e3
 
@@ -134,17 +135,20 @@ def dequantise_words(model: FramingForSequenceClassification) -> None:
 def activation_ranges(
     model: FramingForSequenceClassification,
     batches: Iterable[dict[str, Tensor]],
-    tail: float,
-    smoothing: float = 0.0,
+    tails: Sequence[float],
+    smoothings: Sequence[float] = (0.0,),
 ) -> dict[str, ActivationRange]:
     """Ranges of what enters the products, by the name of the product's weights.
+
+    Of all pairs of a tail and a smoothing, each product takes the one with the least squared error of what
+    it gives for some of the tokens.
 
     Args:
         model: `prepare`d, on the device of the batches.
         batches: arguments of the model; padding is left out of the estimate.
-        tail: share of the values that may lie outside, on either side, in [0, 0.5).
-        smoothing: how much of the spread between dimensions goes from what enters to the weights, in [0, 1];
-            0 scales no dimension.
+        tails: shares of the values that may lie outside, on either side, in [0, 0.5).
+        smoothings: how much of the spread between dimensions goes from what enters to the weights, in
+            [0, 1]; 0 scales no dimension.
 
     Raises:
         InputError: there is no batch.
@@ -180,7 +184,7 @@ def activation_ranges(
     for reader in dict.fromkeys(first.values()):
         readers = [name for name in products if first[name] == reader]
         weights = torch.cat([products[name].weight.detach() for name in readers])
-        found = watched[reader].range(weights, tail, smoothing)
+        found = watched[reader].best_range(weights, tails, smoothings)
         ranges |= {f"{name}.weight": found for name in readers}
     return ranges
 
@@ -197,21 +201,43 @@ class _Watched:
         self._largest = torch.maximum(self._largest.to(values.device), values.abs().amax(0))
         self._rows.append(values[:: max(1, values.numel() // _SAMPLED)])
 
-    def range(self, weights: Tensor, tail: float, smoothing: float) -> ActivationRange:
-        """The range, for products with these weights, (n_rows, in_features)."""
-        rows, columns = torch.cat(self._rows), torch.ones(weights.shape[1])
-        if smoothing:
-            tiny = torch.finfo(torch.float32).tiny
-            entered, met = self._largest.clamp(min=tiny).cpu(), weights.abs().amax(0).clamp(min=tiny).cpu()
-            columns = met ** (1 - smoothing) / entered**smoothing
-            # Dimensions in which nothing enters, or nothing is made of it, would make infinite ones.
-            columns = (columns / columns.median()).clamp(1 / _MOST_SMOOTHED, _MOST_SMOOTHED)
-        found = _range((rows * columns.to(rows.device)).flatten(), tail)
-        return found if not smoothing else replace(found, columns=tuple(columns.tolist()))
+    def best_range(
+        self, weights: Tensor, tails: Sequence[float], smoothings: Sequence[float]
+    ) -> ActivationRange:
+        """The range with the least error, for products with these weights, (n_rows, in_features)."""
+        entered = torch.cat(self._rows).to(weights.device)
+        wanted = entered @ weights.T
+        best, least = None, math.inf
+        for smoothing in smoothings:
+            columns = self._columns(weights, smoothing).to(weights.device)
+            whole, steps = quantise_rows(weights / columns, WEIGHT_LEVELS)
+            rounded, scaled = whole.float() * steps[:, None], entered * columns
+            ordered = scaled.flatten().sort().values
+            for tail in tails:
+                found = _range(ordered, tail)
+                read = torch.fake_quantize_per_tensor_affine(
+                    scaled, found.scale, found.zero_point, 0, ACTIVATION_LEVELS
+                )
+                error = float((read @ rounded.T - wanted).square().mean())
+                if best is None or error < least:
+                    factors = tuple(columns.tolist()) if smoothing else ()
+                    best, least = replace(found, columns=factors), error
+        if best is None:
+            raise InputError("expected at least one tail and one smoothing to choose from, got none")
+        return best
+
+    def _columns(self, weights: Tensor, smoothing: float) -> Tensor:
+        """The factors of the dimensions, (in_features,)."""
+        if not smoothing:
+            return torch.ones(weights.shape[1])
+        tiny = torch.finfo(torch.float32).tiny
+        entered, met = self._largest.clamp(min=tiny).cpu(), weights.abs().amax(0).clamp(min=tiny).cpu()
+        columns = met ** (1 - smoothing) / entered**smoothing
+        # Dimensions in which nothing enters, or nothing is made of it, would make infinite ones.
+        return (columns / columns.median()).clamp(1 / _MOST_SMOOTHED, _MOST_SMOOTHED)
 
 
-def _range(values: Tensor, tail: float) -> ActivationRange:
-    ordered = values.sort().values
+def _range(ordered: Tensor, tail: float) -> ActivationRange:
     cut = int(tail * len(ordered))
     # 0 must be among the bytes' values, and is.
     low = min(float(ordered[cut]), 0.0)

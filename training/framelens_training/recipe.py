@@ -155,7 +155,9 @@ class Recipe(_Section):
 class PoolRecipe(_Section):
     """The sentences without labels that a student learns from."""
 
-    sentences_of_file: int = Field(16_000, ge=1, description="most sentences of one file of articles")
+    sentences_of_file: int = Field(
+        16_000, ge=0, description="most sentences of one file of articles; 0 learns from judged ones alone"
+    )
     min_words: int = Field(5, ge=1)
     max_words: int = Field(70, ge=1)
     seed: int = 0
@@ -199,9 +201,13 @@ class QuantizeRecipe(_Section):
     """How the ranges of the activations are found."""
 
     sentences: int = Field(2_048, ge=1, description="that they are measured on")
-    tail: float = Field(1e-5, ge=0, lt=0.5, description="share of the values beyond a range, on either side")
-    smoothing: float = Field(
-        0.0, ge=0, le=1, description="how much of the spread between dimensions the weights take over"
+    tails: tuple[Annotated[float, Field(ge=0, lt=0.5)], ...] = Field(
+        (1e-5,), min_length=1, description="shares of the values beyond a range, on either side, to try"
+    )
+    smoothings: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        (0.0,),
+        min_length=1,
+        description="how much of the spread between dimensions the weights take over, to try",
     )
 
 

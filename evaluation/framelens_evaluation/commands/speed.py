@@ -28,8 +28,9 @@ Examples:
 
     framelens-eval speed --data sentences.jsonl --profile bf16 -o profile/
 
-Paths: default (ONNX, fp32), torch (fp32), bf16 and fp16 (torch), fast, ray. What this machine lacks is named
-and left out. --profile says instead where the time of one path goes, on one thread.
+Paths: default (ONNX, in int8 where the model has it), torch (fp32), bf16 and fp16 (torch), fast, ray. What
+this machine lacks is named and left out. --profile says instead where the time of one path goes, on one
+thread.
 
 Let nothing else run meanwhile.
 """
