@@ -20,11 +20,14 @@ from framelens.bundle import find_bundle
 from framelens.errors import InputError
 from framelens.hf import FramingConfig, FramingForSequenceClassification
 from framelens_training import parity
+from framelens_training.calibrate import forward
 from framelens_training.card import write_card
+from framelens_training.data import read_splits
 from framelens_training.distil import distil, student_of
 from framelens_training.export import export
 from framelens_training.fit import fresh_model
 from framelens_training.recipe import DistilRecipe, PoolRecipe, QuantizeRecipe, StudentRecipe, load_recipe
+from framelens_training.run_calibration import fitted_model
 from framelens_training.teaching import Teacher
 
 if TYPE_CHECKING:
@@ -173,6 +176,33 @@ def test_layers_are_found_in_encoders_of_other_kinds(kind: str) -> None:
     ids = torch.tensor([[0, 7, 9, 2]])
     torch.testing.assert_close(student(ids).logits, teacher(ids).logits)
     assert student_of(teacher, [0, 3]).config.encoder.num_hidden_layers == 2
+
+
+def test_learning_with_the_rounding_in_place_comes_nearer_to_what_the_teacher_says(
+    pupil: Pupil, tmp_path: Path, data_recipe
+) -> None:
+    """The rounded model's error on what it learns from is less after the steps than before."""
+    student = StudentRecipe(layers=(0,), epochs=1, batch_size=8, max_tokens=64, learning_rate=1e-6)
+    error = {}
+    for steps in (0, 60):
+        recipe = DistilRecipe(
+            name="rounded",
+            teachers=(str(pupil.teacher),),
+            data=data_recipe,
+            pool=PoolRecipe(sentences_of_file=0),
+            student=student,
+            quantize=QuantizeRecipe(steps=steps, learning_rate=3e-3),
+        )
+        run = tmp_path / str(steps)
+        distil(recipe, run, data=pupil.run / "splits")
+        model, encoder, ranges = fitted_model(run)
+        assert ranges is not None
+        texts = read_splits(run / "splits").train["text"][:]
+        logits, _ = forward(model, encoder.encode([(text, None) for text in texts]), encoder.pad_id)
+        wanted = probabilities(pupil.teacher, texts)
+        found = torch.from_numpy(logits).softmax(-1).numpy()
+        error[steps] = float(np.abs(found - wanted).mean())
+    assert error[60] < 0.9 * error[0]
 
 
 def test_a_student_of_judged_sentences_alone_needs_no_articles(

@@ -3,7 +3,8 @@
 It learns its teachers' probabilities of the labels (Hinton et al. 2015, "Distilling the Knowledge in a
 Neural Network", sec. 2) and of the cues; of judged sentences also what the judges said. It begins as
 another encoder, or with some layers of its teacher or of another fitted model. Where the recipe says so, the
-ranges are measured afterwards with which its products round to int8 (see `framelens_training.quantize`).
+ranges are measured afterwards with which its products round to int8 (see `framelens_training.quantize`), and
+it goes on learning for some steps with the rounding in place.
 
 A run directory holds what `framelens_training.fit` writes, and ``pool.json`` with the number of sentences,
 ``taught/`` with what the teachers said and, for int8, ``quantization.json`` with the ranges.
@@ -251,34 +252,56 @@ def distil(
     if recipe.quantize is not None:
         # As they will ship; the student learns on top of that.
         dequantise_words(student)
-    trainer = Trainer(
-        model=DistilModel(student, recipe.student),
-        args=training_arguments(
-            recipe.student,
-            run_dir / "checkpoints",
-            eval_strategy="steps",
-            eval_steps=_SHOWN,
-            save_strategy="steps",
-            save_steps=_SHOWN,
-            logging_steps=64,
-        ),
-        train_dataset=features,
-        eval_dataset=sentence_features(splits.dev, encoder, context=False),
-        data_collator=TaughtCollator(encoder.pad_id),
-        compute_metrics=dev_metrics,
-    )
+    dev = sentence_features(splits.dev, encoder, context=False)
+    learning = partial(_trainer, student, recipe.student, dev=dev, pad_id=encoder.pad_id)
+    trainer = learning(features, run_dir / "checkpoints", eval_steps=_SHOWN, save_steps=_SHOWN)
     trainer.train()
     figures = {"student": float(trainer.evaluate()["eval_macro_f1"])}
+    history = trainer.state.log_history
     if recipe.quantize is not None:
         prepare(student)
         batches = _batches(features[: recipe.quantize.sentences], Collator(encoder.pad_id), student.device)
         ranges = activation_ranges(student, batches, recipe.quantize.tails, recipe.quantize.smoothings)
         set_ranges(student, ranges)
-        figures["int8"] = float(trainer.evaluate()["eval_macro_f1"])
         write_json(run_dir / QUANTIZATION, {name: asdict(found) for name, found in ranges.items()})
+        if steps := recipe.quantize.steps:
+            progress(f"learning {steps:,} more steps, rounded as it will ship …")
+            # Its own folder: its checkpoints would else pass for later ones of the first part.
+            trainer = learning(
+                features,
+                run_dir / "checkpoints" / "rounded",
+                max_steps=steps,
+                learning_rate=recipe.quantize.learning_rate,
+                eval_steps=steps,
+                save_steps=steps,
+            )
+            trainer.train()
+            history = [*history, *trainer.state.log_history]
+        figures["int8"] = float(trainer.evaluate()["eval_macro_f1"])
     student.save_pretrained(run_dir / "model")
-    write_lines(run_dir / "metrics.jsonl", [*trainer.state.log_history, figures])
+    write_lines(run_dir / "metrics.jsonl", [*history, figures])
     return figures
+
+
+def _trainer(
+    student: FramingForSequenceClassification,
+    recipe: StudentRecipe,
+    features: Sequence[dict[str, Any]],
+    folder: Path,
+    *,
+    dev: Any,
+    pad_id: int,
+    **settings: Any,
+) -> Trainer:
+    arguments = {"eval_strategy": "steps", "save_strategy": "steps", "logging_steps": 64} | settings
+    return Trainer(
+        model=DistilModel(student, recipe),
+        args=training_arguments(recipe, folder, **arguments),
+        train_dataset=features,
+        eval_dataset=dev,
+        data_collator=TaughtCollator(pad_id),
+        compute_metrics=dev_metrics,
+    )
 
 
 @contextmanager

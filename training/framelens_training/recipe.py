@@ -198,7 +198,7 @@ class StudentRecipe(_Section):
 
 
 class QuantizeRecipe(_Section):
-    """How the ranges of the activations are found."""
+    """How the ranges of the activations are found, and how a student learns to live with the rounding."""
 
     sentences: int = Field(2_048, ge=1, description="that they are measured on")
     tails: tuple[Annotated[float, Field(ge=0, lt=0.5)], ...] = Field(
@@ -209,6 +209,8 @@ class QuantizeRecipe(_Section):
         min_length=1,
         description="how much of the spread between dimensions the weights take over, to try",
     )
+    steps: int = Field(0, ge=0, description="of learning with the rounding in place")
+    learning_rate: float = Field(1e-5, gt=0, description="in these steps")
 
 
 class DistilRecipe(_Section):
