@@ -694,7 +694,7 @@ class TestCommand:
         assert call()[0] == 2
         code, _, err = call("sed", "-o", tmp_path / "out")
         assert code == 2
-        assert "shipped are default, public, seed" in err
+        assert "shipped are benchmarks, default, public, seed" in err
 
     def test_help_names_every_kind_of_source(self, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("COLUMNS", "100")

@@ -60,7 +60,7 @@ def test_every_shipped_declaration_loads_and_lets_weights_ship(name: str) -> Non
 
 def test_nothing_that_is_shipped_is_missed() -> None:
     names = [entry.name for entry in (files("framelens_training") / "sources").iterdir()]
-    assert sorted(names) == ["default.toml", "public.toml", "seed.toml"]
+    assert sorted(names) == ["benchmarks.toml", "default.toml", "public.toml", "seed.toml"]
 
 
 def test_the_sets_whose_terms_keep_weights_from_shipping_are_marked() -> None:
@@ -68,6 +68,19 @@ def test_the_sets_whose_terms_keep_weights_from_shipping_are_marked() -> None:
     assert {name for name, source in declared.items() if source.restricted} == {"babe", "checkthat"}
     assert {declared[name].terms for name in ("babe", "checkthat")} == RESTRICTED
     assert not any(source.on for source in declared.values() if source.kind == "benchmark")
+
+
+def test_a_file_can_take_over_what_is_shipped(tmp_path: Path) -> None:
+    own = load_sources(write('also = ["benchmarks"]\n' + GOOD, tmp_path))
+    shipped = load_sources("benchmarks").source
+    assert own.source[1:] == shipped
+    assert [source.name for source in own.chosen()] == ["judged"]
+    assert [source.name for source in own.chosen(["ptc"])] == ["judged", "ptc"]
+    for also, said in (("mine.toml", "name of a shipped declaration"), ("all", "no sources named 'all'")):
+        with pytest.raises(InputError, match=said):
+            load_sources(write(f'also = ["{also}"]\n' + GOOD, tmp_path))
+    with pytest.raises(InputError, match="2 sources are named 'ptc'"):
+        load_sources(write('also = ["benchmarks"]\n' + GOOD.replace('"judged"', '"ptc"'), tmp_path))
 
 
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
@@ -127,7 +140,9 @@ def test_a_fault_is_one_line_that_names_the_source_and_the_field(
 
 
 def test_an_unknown_name_shows_the_shipped_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no sources named 'all'; shipped are default, public, seed, or"):
+    with pytest.raises(
+        InputError, match="no sources named 'all'; shipped are benchmarks, default, public, seed, or"
+    ):
         load_sources("all")
     with pytest.raises(InputError, match=r"no sources at .*absent\.toml"):
         load_sources(str(tmp_path / "absent.toml"))

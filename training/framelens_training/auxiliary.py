@@ -53,7 +53,7 @@ def check_tasks(tasks: Sequence[str], record: Mapping[str, Any]) -> None:
 
 
 def _how_to_build(task: str) -> str:
-    sources = [source for source in load_sources("default").source if source.task == task]
+    sources = [source for source in load_sources("benchmarks").source if source.task == task]
     names = [source.name for source in sources if not source.restricted]
     if names:
         chosen = " ".join(f"--with {name}" for name in names)

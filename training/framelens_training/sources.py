@@ -79,9 +79,13 @@ class Source(_Declaration):
 
 
 class Sources(_Declaration):
-    """All sources of one file; no two have the same name."""
+    """All sources of one file; no two have the same name.
+
+    ``also`` names shipped declarations whose sources were added behind the file's own.
+    """
 
     description: str = ""
+    also: tuple[str, ...] = ()
     source: Annotated[tuple[Source, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -153,6 +157,15 @@ def load_sources(name_or_path: str) -> Sources:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{name_or_path} is not valid TOML in UTF-8: {error}") from error
     try:
+        declared = Sources.model_validate(fields)
+        # By name only, so that no file can name itself.
+        if wrong := next((name for name in declared.also if Path(name).suffix), None):
+            raise InputError(
+                f"{name_or_path}: also: expected the name of a shipped declaration, got {wrong!r}"
+            )
+        fields["source"] += [
+            each.model_dump() for name in declared.also for each in load_sources(name).source
+        ]
         return Sources.model_validate(fields)
     except ValidationError as error:
         raise InputError(f"{name_or_path}: {_named(first_fault(error), fields)}") from error
