@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from framelens.bundle import Precision
+from framelens.bundle import COLUMNS_SUFFIX, Precision
 from framelens.errors import InputError, ModelFormatError, require
 
 if TYPE_CHECKING:
@@ -123,9 +123,13 @@ class OnnxBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
-        # onnxruntime takes no tensor that the graph does not name, such as factors that it needs once for
-        # several products.
-        tensors = {name: array for name, array in bundle.tensors().items() if name.encode() in graph}
+        # Factors that several products share are stored with each and named once, and onnxruntime takes none
+        # that the graph does not name.
+        tensors = {
+            name: array
+            for name, array in bundle.tensors().items()
+            if not name.endswith(COLUMNS_SUFFIX) or name.encode() in graph
+        }
         values = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in tensors.items()}
         options.add_external_initializers(list(values), list(values.values()))
         errors = ort.capi.onnxruntime_pybind11_state

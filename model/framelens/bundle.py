@@ -23,6 +23,8 @@ from framelens.errors import InputError, ModelFormatError, ModelNotFoundError
 from framelens.labels import CUE_TAGS, LABELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from tokenizers import Tokenizer
 
@@ -166,16 +168,19 @@ class Bundle:
         Raises:
             ModelFormatError: the file is damaged.
         """
-        stored = self.tensors()
-        found = {}
-        for name, values in stored.items():
-            scales = stored.get(f"{name}{SCALE_SUFFIX}")
-            columns = stored.get(f"{name}{COLUMNS_SUFFIX}")
-            if scales is not None:
-                found[name] = values * scales[:, None] * (1 if columns is None else columns)
-            elif not name.endswith((SCALE_SUFFIX, COLUMNS_SUFFIX)):
-                found[name] = values
-        return found
+        return in_floating_point(self.tensors())
+
+
+def in_floating_point(stored: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """What a ``model.safetensors`` holds, with int8 matrices multiplied by their steps and factors."""
+    found = {}
+    for name, values in stored.items():
+        scales, columns = stored.get(f"{name}{SCALE_SUFFIX}"), stored.get(f"{name}{COLUMNS_SUFFIX}")
+        if scales is not None:
+            found[name] = values * scales[:, None] * (1 if columns is None else columns)
+        elif not name.endswith((SCALE_SUFFIX, COLUMNS_SUFFIX)):
+            found[name] = values
+    return found
 
 
 def find_bundle(model: str | Path = BUNDLED, revision: str | None = None) -> Bundle:

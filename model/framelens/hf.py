@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Literal
 
-from framelens.bundle import find_bundle
+from framelens.bundle import in_floating_point
 from framelens.errors import InputError, require
 from framelens.labels import CUE_TAGS, LABELS
 
 torch = require("torch", "torch")
 require("transformers", "torch")
 
+from safetensors.numpy import load_file  # noqa: E402
 from torch import Tensor, nn  # noqa: E402  (after the check that names the extra)
 from transformers import (  # noqa: E402
     MODEL_MAPPING,
@@ -32,6 +33,7 @@ from transformers import (  # noqa: E402
     PreTrainedModel,
 )
 from transformers.utils.generic import ModelOutput  # noqa: E402
+from transformers.utils.hub import cached_file  # noqa: E402
 
 __all__ = [
     "FramingConfig",
@@ -42,6 +44,8 @@ __all__ = [
 ]
 
 Pooling = Literal["cls", "mean", "attention"]
+#: What ``from_pretrained`` takes to find files.
+_HUB_OPTIONS = ("revision", "subfolder", "token", "cache_dir", "local_files_only", "force_download")
 
 
 class FramingConfig(PreTrainedConfig):
@@ -120,6 +124,8 @@ class FramingForSequenceClassification(PreTrainedModel):
 
     def __init__(self, config: FramingConfig) -> None:
         super().__init__(config)
+        if getattr(config, "precision", "fp32") == "int8":
+            raise InputError("expected weights in floating point, got an int8 model; use from_pretrained")
         if config.pooling not in ("cls", "mean", "attention"):
             raise InputError(f"pooling must be cls, mean or attention, got {config.pooling!r}")
         self.encoder = AutoModel.from_config(config.encoder, **encoder_options(config.encoder))
@@ -140,21 +146,29 @@ class FramingForSequenceClassification(PreTrainedModel):
             args: as in transformers.
             kwargs: as in transformers.
 
-        Raises:
-            ModelFormatError: an int8 model is damaged.
         """
         name, config = pretrained_model_name_or_path, kwargs.get("config")
-        revision = kwargs.get("revision") or "main"
-        if config is None and name is not None:
-            config = FramingConfig.from_pretrained(name, revision=revision)
-        if config is None or getattr(config, "precision", "fp32") != "int8":
+        hub = {option: kwargs[option] for option in _HUB_OPTIONS if option in kwargs}
+        place = name if config is None else config
+        if place is not None and not isinstance(place, PreTrainedConfig):
+            config = FramingConfig.from_pretrained(place, **hub)
+        if config is None or getattr(config, "precision", "fp32") != "int8" or "state_dict" in kwargs:
             return super().from_pretrained(name, *args, **kwargs)
         # transformers would take the bytes for weights and leave out their steps.
-        kwargs.pop("revision", None)
-        weights = find_bundle(name, revision).weights()
-        kwargs["config"] = FramingConfig.from_dict(config.to_dict() | {"precision": "fp32"})
-        kwargs["state_dict"] = {weight: torch.from_numpy(values) for weight, values in weights.items()}
-        return super().from_pretrained(None, *args, **kwargs)
+        if not isinstance(place, PreTrainedConfig):
+            kwargs.pop("config", None)
+            config, kwargs = FramingConfig.from_pretrained(place, return_unused_kwargs=True, **kwargs)
+        stored = load_file(str(cached_file(name, "model.safetensors", **hub)))
+        kwargs = {
+            option: value for option, value in kwargs.items() if option not in (*_HUB_OPTIONS, "config")
+        }
+        return super().from_pretrained(
+            None,
+            *args,
+            config=FramingConfig.from_dict(config.to_dict() | {"precision": "fp32"}),
+            state_dict={key: torch.from_numpy(values) for key, values in in_floating_point(stored).items()},
+            **kwargs,
+        )
 
     def forward(
         self,

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import framelens.hf
 from framelens import LABELS, FramingClassifier, InputError, ModelFormatError
@@ -33,6 +33,22 @@ def test_auto_class_loads_it_without_remote_code(folder: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
     assert isinstance(model, framelens.hf.FramingForSequenceClassification)
     assert [model.config.id2label[i] for i in range(3)] == [str(label) for label in LABELS]
+
+
+def test_what_from_pretrained_takes(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "inner").symlink_to(folder)
+    load = framelens.hf.FramingForSequenceClassification.from_pretrained
+    plain = load(folder, dtype=torch.float32)
+    for other in (
+        load(folder, config=str(folder), dtype=torch.float32),
+        load(tmp_path, subfolder="inner", dtype=torch.float32, local_files_only=True),
+        load(folder, config=AutoConfig.from_pretrained(folder), dtype=torch.float32),
+        load(folder, calibration_temperature=2.0, dtype=torch.float32),
+    ):
+        for name, value in plain.state_dict().items():
+            assert torch.equal(value, other.state_dict()[name])
+    assert other.config.calibration_temperature == 2.0
+    assert load(folder, dtype=torch.bfloat16).dtype == torch.bfloat16
 
 
 def test_pipeline_gives_the_same_named_probabilities(folder: Path) -> None:

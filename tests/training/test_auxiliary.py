@@ -447,7 +447,7 @@ def stated(entries: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 def test_a_run_says_which_data_sets_it_was_fitted_on(
     make: Any, built: Path, tmp_path: Path, data_recipe: Any
 ) -> None:
-    own = ("judged", None, len(entries(built / "train.jsonl")), "open")
+    own = ("judged", None, sum(row["label"] is not None for row in entries(built / "train.jsonl")), "open")
     for tasks, theirs in (
         ((), []),
         (("tone",), [("loud", "tone", 4, "unstated")]),

@@ -10,7 +10,7 @@ from framelens.bundle import find_bundle
 from framelens.errors import InputError
 from framelens_training.base import base_name
 from framelens_training.data_sets import data_sets
-from framelens_training.distil import POOL, QUANTIZATION
+from framelens_training.distil import POOL
 from framelens_training.recipe import DistilRecipe, Recipe
 from framelens_training.sources import RESTRICTED
 
@@ -67,7 +67,7 @@ def write_card(run_dir: Path, bundle: Path, reports: Mapping[str, Mapping[str, A
     }
     if (run_dir / POOL).is_file():
         quality["pool"] = json.loads((run_dir / POOL).read_bytes())
-    kind = DistilRecipe if (run_dir / QUANTIZATION).is_file() else Recipe
+    kind = DistilRecipe if (run_dir / POOL).is_file() else Recipe
     recipe = kind.model_validate_json((run_dir / "recipe.json").read_bytes())
     _write(bundle / "quality.json", json.dumps(quality, indent=1, ensure_ascii=False))
     _write(bundle / "model_card.md", "\n".join(_card(quality, recipe, reports)))
@@ -152,9 +152,10 @@ def _card(
     quality: Mapping[str, Any], recipe: Recipe | DistilRecipe, reports: Mapping[str, Any]
 ) -> Iterable[str]:
     restricted = [entry for entry in quality["data_sets"] if entry["terms"] in RESTRICTED]
+    unknown = any(entry["terms"] is None for entry in quality["data_sets"])
     yield from (
         "---",
-        f"license: {'other' if restricted else 'apache-2.0'}",
+        f"license: {'other' if restricted or unknown else 'apache-2.0'}",
         "language: en",
         "pipeline_tag: text-classification",
         "library_name: transformers",

@@ -37,7 +37,8 @@ def data_sets(run_dir: Path) -> list[dict[str, Any]]:
     recipe = json.loads((run_dir / "recipe.json").read_bytes())
     built = run_dir / "splits"
     tasks = recipe.get("auxiliary", {}).get("tasks", ())
-    read = Counter(row["origin"] for _, row in read_objects(built / "train.jsonl"))
+    judged = (row for _, row in read_objects(built / "train.jsonl"))
+    read = Counter(row["origin"] for row in judged if row["label"] is not None)
     if tasks:
         read.update(row["origin"] for _, row in read_objects(built / AUXILIARY) if row["task"] in tasks)
     found = [

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -260,7 +261,9 @@ def distil(
     history = trainer.state.log_history
     if recipe.quantize is not None:
         prepare(student)
-        batches = _batches(features[: recipe.quantize.sentences], Collator(encoder.pad_id), student.device)
+        n = min(recipe.quantize.sentences, len(features))
+        seen = random.Random(recipe.student.seed).sample(features, n)
+        batches = _batches(seen, Collator(encoder.pad_id), student.device)
         ranges = activation_ranges(student, batches, recipe.quantize.tails, recipe.quantize.smoothings)
         set_ranges(student, ranges)
         write_json(run_dir / QUANTIZATION, {name: asdict(found) for name, found in ranges.items()})
