@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framelens.bundle import find_bundle
 from framelens.errors import InputError
 from framelens_training.base import base_name
-from framelens_training.data_sets import data_sets
+from framelens_training.data_sets import data_sets, teachers_of
 from framelens_training.distil import POOL
 from framelens_training.recipe import DistilRecipe, Recipe
 from framelens_training.sources import RESTRICTED
@@ -259,11 +259,8 @@ def _student_facts(recipe: DistilRecipe, quality: Mapping[str, Any]) -> Iterable
 
 def _fitted(recipe: DistilRecipe) -> dict[str, Recipe]:
     """The recipes of those that a student learned from or began with, where they are runs of a fit."""
-    names = dict.fromkeys(
-        [*recipe.teachers, *([recipe.student.layers_of] if recipe.student.layers_of else [])]
-    )
     found = {}
-    for name in names:
+    for name in teachers_of(recipe.model_dump()):
         path = Path(name) / "recipe.json"
         if path.is_file() and "teachers" not in json.loads(path.read_bytes()):
             found[name] = Recipe.model_validate_json(path.read_bytes())

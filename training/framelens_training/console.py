@@ -10,7 +10,7 @@ import typer
 
 from framelens.errors import MissingExtraError
 
-__all__ = ["Built", "NewRun", "Overwrite", "RunDir", "app", "check_extra", "say"]
+__all__ = ["Base", "Built", "NewRun", "Offline", "Overwrite", "Resume", "RunDir", "app", "check_extra", "say"]
 
 app = typer.Typer(
     help=(
@@ -49,6 +49,21 @@ Built = Annotated[
         help="A data set that `framelens-train data` built, in place of the recipe's sources.",
         show_default=False,
     ),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        help="Another encoder: a folder or a hub id, such as FacebookAI/roberta-base.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run that was killed, to the same result.")
+]
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", help="Take nothing from the network: a hub id must be in the local cache."),
 ]
 RunDir = Annotated[Path, typer.Argument(help="A run directory, as `fit` wrote it.", show_default=False)]
 

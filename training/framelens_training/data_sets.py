@@ -15,7 +15,7 @@ from framelens_training.rows import read_objects
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["data_sets"]
+__all__ = ["data_sets", "teachers_of"]
 
 
 def data_sets(run_dir: Path) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def data_sets(run_dir: Path) -> list[dict[str, Any]]:
         for source in read_record(built)["sources"]["read"]
         if read[source["name"]]
     ]
-    for teacher in _teachers(recipe):
+    for teacher in teachers_of(recipe):
         try:
             theirs = _of_teacher(teacher)
         except ModelNotFoundError as error:
@@ -65,7 +65,7 @@ def data_sets(run_dir: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _teachers(recipe: Mapping[str, Any]) -> list[str]:
+def teachers_of(recipe: Mapping[str, Any]) -> list[str]:
     """Those of a student, and the model whose layers it began with; none of a fit."""
     layers_of = recipe.get("student", {}).get("layers_of")
     return list(dict.fromkeys([*recipe.get("teachers", ()), *([layers_of] if layers_of else [])]))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from framelens_training.console import NewRun, Overwrite, app, check_extra, say
+from framelens_training.console import Base, NewRun, Offline, Overwrite, Resume, app, check_extra, say
 
 __all__ = ["pretrain"]
 
@@ -43,13 +43,7 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            help="Another encoder: a folder or a hub id, such as FacebookAI/roberta-base.",
-            show_default=False,
-        ),
-    ] = None,
+    base: Base = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,13 +52,8 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was killed, to the same result.")
-    ] = False,
-    offline: Annotated[
-        bool,
-        typer.Option("--offline", help="Take nothing from the network: a hub id must be in the local cache."),
-    ] = False,
+    resume: Resume = False,
+    offline: Offline = False,
     checkpoint_minutes: Annotated[
         float, typer.Option(min=0, help="Minutes between two checkpoints: what a crash may cost.")
     ] = 5.0,
